@@ -1,0 +1,1 @@
+"""Shell: Faust, Kafka, ClickHouse and the command line around the pure engine."""
