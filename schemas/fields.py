@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 
 # The pattern ends in \Z, not $: the validator searches, and $ would let a trailing newline through.
-_UNSIGNED = r"(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?"
+_UNSIGNED = r"(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,18})?"
 
 Decimal = Annotated[str, Meta(pattern=rf"^-?{_UNSIGNED}\Z", max_length=40, description="decimal string")]
 """A signed decimal number as text, e.g. "-12.5"; no exponent, no leading plus, no surplus zeros in front."""
@@ -19,7 +19,7 @@ Decimal = Annotated[str, Meta(pattern=rf"^-?{_UNSIGNED}\Z", max_length=40, descr
 PositiveDecimal = Annotated[
     str,
     Meta(
-        pattern=r"^(?!0(\.0+)?\Z)" + _UNSIGNED + r"\Z", max_length=40, description="decimal string greater than zero"
+        pattern=r"^(?!0(?:\.0+)?\Z)" + _UNSIGNED + r"\Z", max_length=40, description="decimal string greater than zero"
     ),
 ]
 """A decimal number as text, greater than zero."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from schemas.fields import Count, Micros
@@ -12,7 +14,7 @@ class DeadLetterV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     the record as a whole is), ``reason`` a stable code, ``detail`` a sentence. ``payload_base64`` is the value, cut at
     64 KiB; ``payload_bytes`` its full size."""
 
-    v: int
+    v: Literal[1]
     topic: str
     partition: Count
     offset: Count
