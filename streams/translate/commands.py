@@ -1,0 +1,231 @@
+"""The engine's outputs to records.
+
+Owns the wire form of every command and the ids of events that the engine does not name itself. Ids are pure functions
+of what the event is about, so that a repeated delivery carries the same one. Figures must be finite: a NaN has no JSON
+form, and a decision on one would be a bug.
+
+Trail: before it ``engine.margin_engine`` (commands), after it ``streams.outbox``.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from math import isfinite
+from typing import Literal
+
+from engine.commands import (
+    AccountFigures,
+    Command,
+    LiquidationCommand,
+    LiquidationDecision,
+    MarginSnapshot,
+    PositionSettled,
+    StatusChanged,
+    TransferCredit,
+    Versions,
+    WithdrawalDecided,
+)
+from engine.errors import InvariantBroken
+from engine.outcomes import MarginStatus
+from schemas.codec import Record, key_of, topic_of
+from schemas.events.collateral import CollateralV1
+from schemas.events.liquidations import LiquidationCommandV1, VersionsV1
+from schemas.events.margin_events import (
+    FiguresV1,
+    LiquidationDecisionV1,
+    MarginSnapshotV1,
+    PositionSettledV1,
+    Status,
+    StatusChangedV1,
+    WithdrawalDecidedV1,
+)
+from streams.translate.amounts import e8_text
+
+_STATUSES: dict[MarginStatus, Status] = {
+    MarginStatus.HEALTHY: "healthy",
+    MarginStatus.MARGIN_CALL: "margin_call",
+    MarginStatus.LIQUIDATING: "liquidating",
+    MarginStatus.BANKRUPT: "bankrupt",
+}
+
+
+def to_wire(command: Command) -> tuple[str, bytes, Record]:
+    """Topic, key and record of a command."""
+    record = _record(command)
+    return topic_of(record), key_of(record), record
+
+
+def _record(command: Command) -> Record:
+    match command:
+        case LiquidationCommand():
+            return _liquidation_command(command)
+        case LiquidationDecision():
+            return _liquidation_decision(command)
+        case StatusChanged():
+            return _status_changed(command)
+        case WithdrawalDecided():
+            return _withdrawal_decided(command)
+        case TransferCredit():
+            return _transfer_credit(command)
+        case PositionSettled():
+            return _position_settled(command)
+        case MarginSnapshot():
+            return _margin_snapshot(command)
+
+
+def _liquidation_command(command: LiquidationCommand) -> LiquidationCommandV1:
+    side: Literal["buy", "sell"] = "buy" if command.quantity_e8 > 0 else "sell"
+    return LiquidationCommandV1(
+        v=1,
+        command_id=command.command_id,
+        decision_id=command.decision_id,
+        account=command.account,
+        liquidation_sequence=command.liquidation_sequence,
+        round=command.round,
+        leg=command.leg,
+        instrument=command.instrument,
+        side=side,
+        quantity=e8_text(abs(command.quantity_e8)),
+        limit_price=e8_text(command.limit_price_e8),
+        reduce_only=True,
+        expires_us=command.expires_us,
+        versions=_versions(command.versions),
+    )
+
+
+def _liquidation_decision(decision: LiquidationDecision) -> LiquidationDecisionV1:
+    return LiquidationDecisionV1(
+        v=1,
+        event_id=decision.decision_id,
+        account=decision.account,
+        liquidation_sequence=decision.liquidation_sequence,
+        round=decision.round,
+        figures=_figures(decision.account, decision.figures),
+        equity_after=_finite(decision.account, "equity_after", decision.equity_after),
+        maintenance_margin_after=_finite(
+            decision.account, "maintenance_margin_after", decision.maintenance_margin_after
+        ),
+        command_ids=decision.command_ids,
+        book=decision.book,
+        versions=_versions(decision.versions),
+    )
+
+
+def _status_changed(change: StatusChanged) -> StatusChangedV1:
+    return StatusChangedV1(
+        v=1,
+        event_id=_event_id("status_changed", change.account, change.change),
+        account=change.account,
+        change=change.change,
+        before=_STATUSES[change.before],
+        after=_STATUSES[change.after],
+        figures=_figures(change.account, change.figures),
+        versions=_versions(change.versions),
+    )
+
+
+def _withdrawal_decided(decision: WithdrawalDecided) -> WithdrawalDecidedV1:
+    return WithdrawalDecidedV1(
+        v=1,
+        event_id=_event_id("withdrawal_decided", decision.account, decision.event_id),
+        account=decision.account,
+        request_id=decision.event_id,
+        asset=decision.asset,
+        amount=e8_text(decision.amount_e8),
+        granted=decision.refusal is None,
+        refusal=None if decision.refusal is None else decision.refusal.value,
+        versions=_versions(decision.versions),
+    )
+
+
+def _transfer_credit(credit: TransferCredit) -> CollateralV1:
+    return CollateralV1(
+        v=1,
+        event_id=credit.event_id,
+        account=credit.account,
+        kind="transfer_credit",
+        asset=credit.asset,
+        amount=e8_text(credit.amount_e8),
+        event_time_us=credit.event_time_us,
+        counterparty=credit.payer,
+        transfer_sequence=credit.transfer_sequence,
+    )
+
+
+def _position_settled(settled: PositionSettled) -> PositionSettledV1:
+    # The offsets are part of the id: a late fill of a settled instrument is settled again, at another offset.
+    versions = settled.versions
+    return PositionSettledV1(
+        v=1,
+        event_id=_event_id(
+            "position_settled", settled.account, settled.instrument, settled.settlement_version, _offsets(versions)
+        ),
+        account=settled.account,
+        instrument=settled.instrument,
+        quantity=e8_text(settled.quantity_e8),
+        price=e8_text(settled.price_e8),
+        cash=e8_text(settled.cash_e8),
+        settlement_version=settled.settlement_version,
+        versions=_versions(versions),
+    )
+
+
+def _margin_snapshot(snapshot: MarginSnapshot) -> MarginSnapshotV1:
+    versions = snapshot.versions
+    greeks = {
+        underlying: {name: _finite(snapshot.account, name, value) for name, value in values.items()}
+        for underlying, values in snapshot.greeks.items()
+    }
+    return MarginSnapshotV1(
+        v=1,
+        event_id=_event_id("margin_snapshot", snapshot.account, versions.mark_version, _offsets(versions)),
+        account=snapshot.account,
+        status=_STATUSES[snapshot.status],
+        figures=_figures(snapshot.account, snapshot.figures),
+        greeks=greeks,
+        versions=_versions(versions),
+    )
+
+
+def _versions(versions: Versions) -> VersionsV1:
+    return VersionsV1(
+        mark_version=versions.mark_version,
+        reference_version=versions.reference_version,
+        settlement_version=versions.settlement_version,
+        parameters_version=versions.parameters_version,
+        time_us=versions.time_us,
+        offsets=dict(versions.offsets),
+    )
+
+
+def _figures(account: str, figures: AccountFigures) -> FiguresV1:
+    def finite(name: str) -> float:
+        return _finite(account, name, getattr(figures, name))
+
+    return FiguresV1(
+        equity=finite("equity"),
+        collateral_value=finite("collateral_value"),
+        unrealized_pnl=finite("unrealized_pnl"),
+        option_value=finite("option_value"),
+        initial_margin=finite("initial_margin"),
+        maintenance_margin=finite("maintenance_margin"),
+        isolated_initial_margin=finite("isolated_initial_margin"),
+        isolated_maintenance_margin=finite("isolated_maintenance_margin"),
+        worst_scenarios=dict(figures.worst_scenarios),
+        add_ons={name: _finite(account, name, value) for name, value in figures.add_ons.items()},
+    )
+
+
+def _finite(account: str, name: str, value: float) -> float:
+    if not isfinite(value):
+        raise InvariantBroken(f"{name} of {account} is {value}")
+    return float(value)
+
+
+def _offsets(versions: Versions) -> str:
+    return ",".join(f"{topic}={offset}" for topic, offset in sorted(versions.offsets.items()))
+
+
+def _event_id(*parts: object) -> str:
+    # NUL separates: it cannot occur in an identifier, so two different lists of parts never join to the same text.
+    return blake2b("\0".join(str(part) for part in parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,252 @@
+"""Records to the engine's inputs.
+
+Owns the meaning of each wire field in the engine's terms. Hot path: ``to_fill``. Refuses form, which the codec has
+checked, and state, which the engine checks.
+
+Trail: before it ``schemas.codec`` (record), after it ``engine.margin_engine`` (step).
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from engine.errors import InvalidReference
+from engine.events import (
+    AccountEvent,
+    AckState,
+    BroadcastEvent,
+    CollateralAssetListed,
+    CollateralEvent,
+    CollateralKind,
+    Fill,
+    InstrumentListed,
+    LiquidationAck,
+    MarkPrice,
+    ParametersSet,
+    ReferenceEvent,
+    Settlement,
+    Source,
+    VolatilityNode,
+)
+from engine.reference.collateral_assets import CollateralAsset
+from engine.reference.instruments import Instrument, InstrumentKind
+from engine.reference.parameters import RiskParameters, TailScenario, UnderlyingParameters
+from schemas.codec import Record, encode
+from schemas.errors import Reason, SchemaError
+from schemas.events.collateral import CollateralV1
+from schemas.events.fills import FillV1
+from schemas.events.liquidations import LiquidationAckV1
+from schemas.events.prices import MarkV1, VolatilityNodeV1
+from schemas.events.reference import (
+    CollateralAssetV1,
+    InstrumentV1,
+    ReferenceV1,
+    RiskParametersV1,
+    UnderlyingParametersV1,
+)
+from schemas.events.settlements import SettlementV1
+from streams.translate.amounts import to_e8, to_e12, to_ppm
+
+TENOR_DAYS_MAX = 36_500.0
+LOG_MONEYNESS_MAX = 20.0
+VOLATILITY_MAX = 100.0
+"""Bounds of a volatility node, far beyond any quoted surface, inside which option values stay finite numbers."""
+
+_KINDS = {kind.value: kind for kind in CollateralKind}
+_ACK_STATES = {state.value: state for state in AckState}
+
+
+def to_account_event(record: Record, source: Source) -> AccountEvent:
+    """The event in a record of an account-keyed input topic."""
+    if type(record) is FillV1:
+        return to_fill(record, source)
+    if isinstance(record, CollateralV1):
+        return to_collateral(record, source)
+    assert isinstance(record, LiquidationAckV1), f"{type(record).__name__} is not an account event"
+    return to_ack(record, source)
+
+
+def to_broadcast_event(record: Record, offset: int) -> BroadcastEvent:
+    """The event in a record of a topic that every worker reads; ``offset`` is its version."""
+    if isinstance(record, MarkV1):
+        return to_mark(record, offset)
+    if isinstance(record, SettlementV1):
+        return to_settlement(record, offset)
+    assert isinstance(record, (InstrumentV1, CollateralAssetV1, RiskParametersV1)), f"{type(record).__name__}"
+    return to_reference_event(record, offset)
+
+
+def to_fill(record: FillV1, source: Source) -> Fill:
+    """A fill with signed quantity."""
+    quantity_e8 = to_e8(record.quantity, "quantity")
+    return Fill(
+        source,
+        record.event_id,
+        _digest(record),
+        record.account,
+        record.instrument,
+        quantity_e8 if record.side == "buy" else -quantity_e8,
+        to_e8(record.price, "price"),
+        to_e8(record.fee, "fee"),
+        record.trade_time_us,
+        record.command_id or "",
+    )
+
+
+def to_collateral(record: CollateralV1, source: Source) -> CollateralEvent:
+    """A movement of a balance."""
+    return CollateralEvent(
+        source=source,
+        event_id=record.event_id,
+        body_digest=_digest(record),
+        account=record.account,
+        kind=_KINDS[record.kind],
+        asset=record.asset,
+        amount_e8=to_e8(record.amount, "amount"),
+        event_time_us=record.event_time_us,
+        counterparty=record.counterparty or "",
+        transfer_sequence=record.transfer_sequence or 0,
+    )
+
+
+def to_ack(record: LiquidationAckV1, source: Source) -> LiquidationAck:
+    """An executor's answer."""
+    return LiquidationAck(
+        source=source,
+        event_id=record.event_id,
+        body_digest=_digest(record),
+        account=record.account,
+        command_id=record.command_id,
+        state=_ACK_STATES[record.state],
+        filled_e8=to_e8(record.filled_quantity, "filled_quantity"),
+        event_time_us=record.event_time_us,
+    )
+
+
+def to_mark(record: MarkV1, offset: int) -> MarkPrice:
+    """A guarded price; ``offset`` is the price version."""
+    return MarkPrice(
+        version=offset,
+        feed=record.feed,
+        price_e8=to_e8(record.price, "price"),
+        confidence_e8=to_e8(record.confidence, "confidence"),
+        volatility=to_volatility(record.volatility),
+        funding_index_linear_e12=to_e12(record.funding_index_linear, "funding_index_linear"),
+        funding_index_inverse_e12=to_e12(record.funding_index_inverse, "funding_index_inverse"),
+        mark_time_us=record.mark_time_us,
+    )
+
+
+def to_settlement(record: SettlementV1, offset: int) -> Settlement:
+    """The final price of an instrument."""
+    return Settlement(offset, record.instrument, to_e8(record.price, "price"), record.event_time_us)
+
+
+def to_reference_event(record: ReferenceV1, offset: int) -> ReferenceEvent:
+    """Terms or parameters; what contradicts itself is ``parameters_invalid``, with the wire field at fault."""
+    if isinstance(record, InstrumentV1):
+        return InstrumentListed(offset, _instrument(record))
+    if isinstance(record, CollateralAssetV1):
+        return CollateralAssetListed(offset, _asset(record))
+    return ParametersSet(offset, _parameters(record))
+
+
+def to_volatility(nodes: tuple[VolatilityNodeV1, ...]) -> tuple[VolatilityNode, ...]:
+    """Nodes of a surface, as float64: volatilities are model inputs, not money."""
+    return tuple(
+        VolatilityNode(
+            _bounded(node.tenor_days, TENOR_DAYS_MAX, f"volatility[{index}].tenor_days"),
+            _bounded(node.log_moneyness, LOG_MONEYNESS_MAX, f"volatility[{index}].log_moneyness"),
+            _bounded(node.volatility, VOLATILITY_MAX, f"volatility[{index}].volatility"),
+        )
+        for index, node in enumerate(nodes)
+    )
+
+
+def _digest(record: Record) -> bytes:
+    """What tells a repeat of an event from a conflicting one with the same id: equal records, however spelled in
+    JSON, have equal canonical bytes."""
+    return blake2b(encode(record), digest_size=8).digest()
+
+
+def _bounded(text: str, magnitude_max: float, field: str) -> float:
+    value = float(text)
+    if abs(value) > magnitude_max:
+        raise SchemaError(Reason.OUT_OF_RANGE, field, f"magnitude above {magnitude_max:g}")
+    return value
+
+
+def _invalid(error: InvalidReference, prefix: str = "") -> SchemaError:
+    return SchemaError(Reason.PARAMETERS_INVALID, prefix + error.field, error.detail)
+
+
+def _instrument(record: InstrumentV1) -> Instrument:
+    try:
+        return Instrument(
+            instrument_id=record.instrument,
+            kind=InstrumentKind(record.contract),
+            underlying=record.underlying,
+            settlement_asset=record.settlement_asset,
+            mark_feed=record.mark_feed,
+            multiplier_e8=to_e8(record.multiplier, "multiplier"),
+            tick_e8=to_e8(record.tick, "tick"),
+            lot_e8=to_e8(record.lot, "lot"),
+            expiry_us=record.expiry_us,
+            strike_e8=None if record.strike is None else to_e8(record.strike, "strike"),
+            base_asset=record.base_asset,
+        )
+    except InvalidReference as error:
+        raise _invalid(error) from error
+
+
+def _asset(record: CollateralAssetV1) -> CollateralAsset:
+    try:
+        return CollateralAsset(record.asset, record.mark_feed, to_ppm(record.haircut, "haircut"), record.underlying)
+    except InvalidReference as error:
+        raise _invalid(error) from error
+
+
+def _parameters(record: RiskParametersV1) -> RiskParameters:
+    underlyings = {name: _underlying(name, terms) for name, terms in record.underlyings.items()}
+    tails = []
+    for index, tail in enumerate(record.tails):
+        prefix = f"tails[{index}]."
+        try:
+            tails.append(
+                TailScenario(to_ppm(tail.price_move, f"{prefix}price_move"), to_ppm(tail.weight, f"{prefix}weight"))
+            )
+        except InvalidReference as error:
+            raise _invalid(error, prefix) from error
+    if not record.price_steps:
+        raise SchemaError(Reason.PARAMETERS_INVALID, "price_steps", "must not be empty")
+    try:
+        return RiskParameters(
+            version=record.version,
+            effective_us=record.effective_us,
+            underlyings=underlyings,
+            price_steps_ppm=tuple(
+                to_ppm(step, f"price_steps[{index}]") for index, step in enumerate(record.price_steps)
+            ),
+            tails=tuple(tails),
+            maintenance_factor_ppm=to_ppm(record.maintenance_factor, "maintenance_factor"),
+            liquidation_target_ppm=to_ppm(record.liquidation_target, "liquidation_target"),
+            release_buffer_ppm=to_ppm(record.release_buffer, "release_buffer"),
+            limit_price_band_ppm=to_ppm(record.limit_price_band, "limit_price_band"),
+            mark_age_us_max=record.mark_age_us_max,
+            command_ttl_us=record.command_ttl_us,
+            snapshot_interval_us=record.snapshot_interval_us,
+        )
+    except InvalidReference as error:
+        raise _invalid(error) from error
+
+
+def _underlying(name: str, terms: UnderlyingParametersV1) -> UnderlyingParameters:
+    prefix = f"underlyings.{name}."
+    values = {
+        f"{field}_ppm": to_ppm(getattr(terms, field), prefix + field)
+        for field in UnderlyingParametersV1.__struct_fields__
+    }
+    try:
+        return UnderlyingParameters(**values)
+    except InvalidReference as error:
+        raise _invalid(error, prefix) from error
