@@ -1,0 +1,1 @@
+"""Pricing: stateless float64 kernels from marks to values. Knows contracts, not accounts."""

@@ -1,0 +1,10 @@
+"""Array types of the numeric kernels; the axis key is in ``engine``."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]

@@ -1,0 +1,1 @@
+"""Risk: scenario revaluation, equity, requirements. Stateless; knows portfolios and markets, not books."""
