@@ -8,6 +8,7 @@ field.
 from __future__ import annotations
 
 from streams.translate.amounts import e8_text, e12_text, float_text, to_e8, to_e12, to_ppm
+from streams.translate.check import check_translatable
 from streams.translate.commands import to_wire
 from streams.translate.events import (
     to_account_event,
@@ -22,6 +23,7 @@ from streams.translate.events import (
 from streams.translate.oracle import to_guarded_price, to_mark_record, to_quote
 
 __all__ = [
+    "check_translatable",
     "e8_text",
     "e12_text",
     "float_text",

@@ -1,0 +1,74 @@
+"""Creates the topics of the manifest on a cluster, and refuses one that does not fit it.
+
+Owns the names, partition counts and retention that a cluster must have. Partition counts are compared, never changed:
+a key would move to another partition, and with it an account to a worker that does not know its history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kafka import KafkaAdminClient
+
+from schemas.catalogue import Topic
+
+_DAY_MS = 86_400_000
+_RECORD_BYTES_MAX = 2_097_152
+
+
+class PartitionMismatch(Exception):
+    """A topic exists with another number of partitions than the manifest and the settings ask for."""
+
+    def __init__(self, topic: str, found: int, expected: int) -> None:
+        super().__init__(f"topic {topic} has {found} partitions, expected {expected}; counts never change in place")
+        self.topic = topic
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsReport:
+    """What ``ensure_topics`` did, names sorted."""
+
+    created: tuple[str, ...]
+    existing: tuple[str, ...]
+
+
+def ensure_topics(
+    bootstrap: str, catalogue: Mapping[str, Topic], *, accounts: int, replication: int = 1
+) -> TopicsReport:
+    """Create the topics that are missing; ``accounts`` is the partition count of account-keyed topics.
+
+    Raises ``PartitionMismatch`` before anything is created, and kafka's errors when the cluster cannot be reached.
+    """
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    try:
+        found = {name: count for name, count in _partition_counts(admin).items() if name in catalogue}
+        for name, count in sorted(found.items()):
+            if count != (expected := catalogue[name].partition_count(accounts)):
+                raise PartitionMismatch(name, count, expected)
+        missing = {
+            name: _options(topic, accounts, replication) for name, topic in catalogue.items() if name not in found
+        }
+        if missing:
+            admin.create_topics(missing)
+            admin.wait_for_topics(list(missing))
+        return TopicsReport(tuple(sorted(missing)), tuple(sorted(found)))
+    finally:
+        admin.close()
+
+
+def _partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
+    return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
+
+
+def _options(topic: Topic, accounts: int, replication: int) -> dict[str, object]:
+    retention_ms = topic.retention_days * _DAY_MS if topic.retention_days and topic.cleanup == "delete" else -1
+    return {
+        "num_partitions": topic.partition_count(accounts),
+        "replication_factor": replication,
+        "configs": {
+            "cleanup.policy": topic.cleanup,
+            "retention.ms": str(retention_ms),
+            "max.message.bytes": str(_RECORD_BYTES_MAX),
+        },
+    }
