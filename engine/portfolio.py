@@ -12,26 +12,31 @@ from typing import Protocol
 
 
 class PositionLike(Protocol):
-    """Signed contracts, the signed value paid for them (settlement asset), and funding paid up to this index."""
+    """A net holding in one instrument."""
 
     @property
-    def quantity_e8(self) -> int: ...
+    def quantity_e8(self) -> int:
+        """Signed contracts; positive is long."""
 
     @property
-    def cost_e8(self) -> int: ...
+    def cost_e8(self) -> int:
+        """Signed value paid for them, in the settlement asset."""
 
     @property
-    def funding_index_e12(self) -> int: ...
+    def funding_index_e12(self) -> int:
+        """Index up to which funding has been paid."""
 
 
 class PortfolioLike(Protocol):
     """Balances by asset id and positions by instrument id. Order of the mappings means nothing."""
 
     @property
-    def balances(self) -> Mapping[str, int]: ...
+    def balances(self) -> Mapping[str, int]:
+        """Amount by asset id; negative is owed."""
 
     @property
-    def positions(self) -> Mapping[str, PositionLike]: ...
+    def positions(self) -> Mapping[str, PositionLike]:
+        """Position by instrument id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,21 +61,21 @@ def gather(portfolios: Sequence[PortfolioLike], frame: RiskFrame) -> Holdings:
                 balances.append((account, asset_rows.setdefault(name, len(asset_rows)), amounts[name]))
     _refuse_spot(frame)
     frame.extend()
-    position_5P = np.array(positions, dtype=np.int64).reshape(-1, 5).T
-    balance_3C = np.array(balances, dtype=np.int64).reshape(-1, 3).T
+    positions_FP = np.array(positions, dtype=np.int64).reshape(-1, 5).T
+    balances_FC = np.array(balances, dtype=np.int64).reshape(-1, 3).T
     priced_A = np.ones(len(portfolios), dtype=np.bool_)
-    priced_A[position_5P[0][~frame.instruments.priced_I[position_5P[1]]]] = False
-    priced_A[balance_3C[0][~frame.assets.priced_C[balance_3C[1]]]] = False
+    priced_A[positions_FP[0][~frame.instruments.priced_I[positions_FP[1]]]] = False
+    priced_A[balances_FC[0][~frame.assets.priced_C[balances_FC[1]]]] = False
     return Holdings(
         accounts=len(portfolios),
-        account_P=position_5P[0],
-        row_P=position_5P[1],
-        quantity_P=position_5P[2] / E8,
-        cost_P=position_5P[3] / E8,
-        funding_index_e12_P=position_5P[4],
-        account_C=balance_3C[0],
-        row_C=balance_3C[1],
-        amount_C=balance_3C[2] / E8,
+        account_P=positions_FP[0],
+        row_P=positions_FP[1],
+        quantity_P=positions_FP[2] / E8,
+        cost_P=positions_FP[3] / E8,
+        funding_index_e12_P=positions_FP[4],
+        account_C=balances_FC[0],
+        row_C=balances_FC[1],
+        amount_C=balances_FC[2] / E8,
         priced_A=priced_A,
     )
 

@@ -25,7 +25,7 @@ from engine.reference.parameters import RiskParameters
 from engine.risk.add_ons import ShortOptionMinimum, isolated_short_option_minimum, short_option_minimum
 from engine.risk.equity import AccountEquity, account_equity
 from engine.risk.holdings import Holdings, gather
-from engine.risk.netting import NettedLosses, RiskItems, item_pnl, netted_losses, risk_items
+from engine.risk.netting import NettedLosses, RiskItems, isolated_losses, netted_losses, risk_items
 from engine.risk.revaluation import RiskFrame
 from engine.risk.scenarios import scenario_names
 from engine.risk.sums import sum_by_owner
@@ -48,7 +48,6 @@ class _Requirement:
 
     holdings: Holdings
     items: RiskItems
-    pnl_RS: Floats
     losses: NettedLosses
     minimum: ShortOptionMinimum
     equity: AccountEquity
@@ -120,15 +119,13 @@ def _frame(market: Market, parameters: RiskParameters, frame: RiskFrame | None) 
 def _require(portfolios: Sequence[PortfolioLike], frame: RiskFrame) -> _Requirement:
     holdings = gather(portfolios, frame)
     items = risk_items(holdings, frame)
-    pnl_RS = item_pnl(items, frame)
-    losses = netted_losses(items, pnl_RS)
+    losses = netted_losses(items, frame)
     minimum = short_option_minimum(holdings, frame)
     loss_A = sum_by_owner(losses.account_K, losses.loss_K, holdings.accounts)
     factor = frame.parameters.maintenance_factor_ppm / PPM
     return _Requirement(
         holdings=holdings,
         items=items,
-        pnl_RS=pnl_RS,
         losses=losses,
         minimum=minimum,
         equity=account_equity(holdings, frame),
@@ -141,8 +138,7 @@ def _isolated(requirement: _Requirement, frame: RiskFrame) -> tuple[Floats, Floa
     """Initial and maintenance requirement if every position, and every collateral balance that moves with an
     underlying, stood alone with its own worst scenario and its own minimum, [A]. Netting can only lower this."""
     accounts, items = requirement.holdings.accounts, requirement.items
-    loss_R = 0.0 - requirement.pnl_RS.min(axis=1, initial=0.0)
-    loss_A = sum_by_owner(items.account_R, loss_R, accounts)
+    loss_A = sum_by_owner(items.account_R, isolated_losses(items, frame), accounts)
     alone = isolated_short_option_minimum(requirement.holdings, frame)
     account_P = requirement.holdings.account_P
     initial_A = loss_A + sum_by_owner(account_P, alone.initial, accounts)

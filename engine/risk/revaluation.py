@@ -58,7 +58,10 @@ class AssetRows:
 
 
 class RiskFrame:
-    """Rows by id, under one market and one set of parameters. Not safe to share between threads while it grows."""
+    """Rows by id, under one market and one set of parameters. Not safe to share between threads while it grows.
+
+    ``unit_pnl`` stacks the scenario PnL of instruments, then of assets.
+    """
 
     def __init__(self, market: Market, parameters: RiskParameters) -> None:
         self.market = market
@@ -70,6 +73,7 @@ class RiskFrame:
         self._option_groups: dict[tuple[str, int | None, int | None, str], int] = {}
         self.instruments = self._value_instruments(())
         self.assets = self._value_assets(())
+        self.unit_pnl: Floats = np.concatenate([self.instruments.pnl_IS, self.assets.pnl_CS])
 
     def extend(self) -> None:
         """Compute the rows whose ids were added to ``instrument_rows`` and ``asset_rows`` since the last call."""
@@ -79,6 +83,8 @@ class RiskFrame:
         new_assets = tuple(self.asset_rows)[self.assets.price_C.size :]
         if new_assets:
             self.assets = _stacked(self.assets, self._value_assets(new_assets))
+        if new_instruments or new_assets:
+            self.unit_pnl = np.concatenate([self.instruments.pnl_IS, self.assets.pnl_CS])
 
     def _value_instruments(self, ids: Sequence[str]) -> InstrumentRows:
         table = contract_table(ids, self.market)
@@ -86,13 +92,13 @@ class RiskFrame:
             [NO_UNDERLYING if row is None else self._rank.get(row.underlying, -1) for row in table.instruments],
             dtype=np.int64,
         )
-        flat = np.ones((len(ids), 1))
-        value_I1 = unit_value(table, flat, flat)
+        flat = np.ones((len(ids), 1))  # one scenario in which nothing moves
+        value_IV = unit_value(table, flat, flat)
         volatility_IS = self._volatility_factors(table, rank_I)
         shocked_IS = unit_value(table, self.grid.price_factor_US[rank_I], volatility_IS)
         return InstrumentRows(
-            value_I=value_I1[:, 0].copy(),
-            pnl_IS=(shocked_IS - value_I1) * self.grid.weight_S,
+            value_I=value_IV[:, 0].copy(),
+            pnl_IS=(shocked_IS - value_IV) * self.grid.weight_S,
             underlying_I=rank_I,
             option_I=table.sign_I != 0.0,
             option_group_I=self._groups(table),
@@ -149,7 +155,5 @@ _Rows = TypeVar("_Rows", InstrumentRows, AssetRows)
 
 def _stacked(first: _Rows, second: _Rows) -> _Rows:
     """Both blocks of rows, field by field."""
-    columns = [
-        np.concatenate([getattr(first, column.name), getattr(second, column.name)]) for column in fields(first)
-    ]
+    columns = [np.concatenate([getattr(first, column.name), getattr(second, column.name)]) for column in fields(first)]
     return type(first)(*columns)
