@@ -1,0 +1,6 @@
+"""Fixtures of the whole suite. Each server's fixture lives beside its launcher under ``tests/servers``."""
+
+from tests.servers.clickhouse import clickhouse, own_clickhouse
+from tests.servers.kafka import kafka, own_kafka
+
+__all__ = ["clickhouse", "own_clickhouse", "kafka", "own_kafka"]
