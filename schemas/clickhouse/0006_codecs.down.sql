@@ -1,0 +1,144 @@
+-- requires: 22.3
+
+ALTER TABLE fills
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `quantity` REMOVE CODEC,
+    MODIFY COLUMN `price` REMOVE CODEC,
+    MODIFY COLUMN `fee` REMOVE CODEC,
+    MODIFY COLUMN `trade_time_us` REMOVE CODEC;
+
+ALTER TABLE collateral
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `amount` REMOVE CODEC,
+    MODIFY COLUMN `event_time_us` REMOVE CODEC;
+
+ALTER TABLE liquidation_acks
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `filled_quantity` REMOVE CODEC,
+    MODIFY COLUMN `event_time_us` REMOVE CODEC;
+
+ALTER TABLE prices
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `price` REMOVE CODEC,
+    MODIFY COLUMN `source_time_us` REMOVE CODEC,
+    MODIFY COLUMN `confidence` REMOVE CODEC,
+    MODIFY COLUMN `funding_rate` REMOVE CODEC;
+
+ALTER TABLE marks
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `price` REMOVE CODEC,
+    MODIFY COLUMN `confidence` REMOVE CODEC,
+    MODIFY COLUMN `funding_rate` REMOVE CODEC,
+    MODIFY COLUMN `funding_index_linear` REMOVE CODEC,
+    MODIFY COLUMN `funding_index_inverse` REMOVE CODEC,
+    MODIFY COLUMN `mark_time_us` REMOVE CODEC;
+
+ALTER TABLE reference
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `multiplier` REMOVE CODEC,
+    MODIFY COLUMN `tick` REMOVE CODEC,
+    MODIFY COLUMN `lot` REMOVE CODEC,
+    MODIFY COLUMN `strike` REMOVE CODEC,
+    MODIFY COLUMN `expiry_us` REMOVE CODEC,
+    MODIFY COLUMN `haircut` REMOVE CODEC,
+    MODIFY COLUMN `effective_us` REMOVE CODEC,
+    MODIFY COLUMN `maintenance_factor` REMOVE CODEC,
+    MODIFY COLUMN `liquidation_target` REMOVE CODEC,
+    MODIFY COLUMN `release_buffer` REMOVE CODEC,
+    MODIFY COLUMN `limit_price_band` REMOVE CODEC;
+
+ALTER TABLE settlements
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `price` REMOVE CODEC,
+    MODIFY COLUMN `event_time_us` REMOVE CODEC;
+
+ALTER TABLE liquidations
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `quantity` REMOVE CODEC,
+    MODIFY COLUMN `limit_price` REMOVE CODEC,
+    MODIFY COLUMN `expires_us` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
+ALTER TABLE status_changes
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `equity` REMOVE CODEC,
+    MODIFY COLUMN `collateral_value` REMOVE CODEC,
+    MODIFY COLUMN `unrealized_pnl` REMOVE CODEC,
+    MODIFY COLUMN `option_value` REMOVE CODEC,
+    MODIFY COLUMN `initial_margin` REMOVE CODEC,
+    MODIFY COLUMN `maintenance_margin` REMOVE CODEC,
+    MODIFY COLUMN `isolated_initial_margin` REMOVE CODEC,
+    MODIFY COLUMN `isolated_maintenance_margin` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
+ALTER TABLE liquidation_decisions
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `equity` REMOVE CODEC,
+    MODIFY COLUMN `collateral_value` REMOVE CODEC,
+    MODIFY COLUMN `unrealized_pnl` REMOVE CODEC,
+    MODIFY COLUMN `option_value` REMOVE CODEC,
+    MODIFY COLUMN `initial_margin` REMOVE CODEC,
+    MODIFY COLUMN `maintenance_margin` REMOVE CODEC,
+    MODIFY COLUMN `isolated_initial_margin` REMOVE CODEC,
+    MODIFY COLUMN `isolated_maintenance_margin` REMOVE CODEC,
+    MODIFY COLUMN `equity_after` REMOVE CODEC,
+    MODIFY COLUMN `maintenance_margin_after` REMOVE CODEC,
+    MODIFY COLUMN `book` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
+ALTER TABLE withdrawal_decisions
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `amount` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
+ALTER TABLE position_settlements
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `quantity` REMOVE CODEC,
+    MODIFY COLUMN `price` REMOVE CODEC,
+    MODIFY COLUMN `cash` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
+ALTER TABLE margin_snapshots
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `equity` REMOVE CODEC,
+    MODIFY COLUMN `collateral_value` REMOVE CODEC,
+    MODIFY COLUMN `unrealized_pnl` REMOVE CODEC,
+    MODIFY COLUMN `option_value` REMOVE CODEC,
+    MODIFY COLUMN `initial_margin` REMOVE CODEC,
+    MODIFY COLUMN `maintenance_margin` REMOVE CODEC,
+    MODIFY COLUMN `isolated_initial_margin` REMOVE CODEC,
+    MODIFY COLUMN `isolated_maintenance_margin` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
+ALTER TABLE dead_letters
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `payload_base64` REMOVE CODEC,
+    MODIFY COLUMN `record_time_us` REMOVE CODEC;
