@@ -4,3 +4,5 @@ from tests.servers.clickhouse import clickhouse, own_clickhouse
 from tests.servers.kafka import kafka, own_kafka
 
 __all__ = ["clickhouse", "own_clickhouse", "kafka", "own_kafka"]
+
+pytest_plugins = ["tests.missing_parts"]

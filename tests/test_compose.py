@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
-from click import Group
+from click import Choice, Context
 from compose_spec import PyCompose
 
-from streams.cli import main
+from streams.cli import cli
 from streams.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -120,16 +120,17 @@ def test_workers_reach_kafka_by_an_advertised_listener() -> None:
 
 
 def test_commands_exist() -> None:
-    assert isinstance(main, Group)
     for service in ours().values():
         for command in subcommands(service):
-            assert command in main.commands
+            assert command in cli.list_commands(Context(cli))
 
 
 def test_every_role_of_the_worker_is_deployed() -> None:
-    worker = main.commands["worker"]
+    worker = cli.get_command(Context(cli), "worker")
+    assert worker is not None
     role = next(parameter for parameter in worker.params if parameter.name == "role")
-    choices = set(getattr(role.type, "choices", ()))
+    assert isinstance(role.type, Choice)
+    choices = set(role.type.choices)
     deployed = {service["command"][2] for service in ours().values() if service["command"][0] == "worker"}
     assert choices - {"all"} == deployed
 
