@@ -17,6 +17,7 @@ from schemas.fields import Decimal, Identifier, PositiveDecimal, UnsignedDecimal
 _PATH = re.compile(r" - at `(?:key` in `)?\$\.?([^`]*)`\Z")
 _NAMED_FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`\Z", re.DOTALL)
 _ANY_KEY = "[...]"
+_STEP = re.compile(r"([^.\[\]]+)|\[(\.\.\.|[0-9]+)\]")
 
 _RULES: tuple[tuple[re.Pattern[str], Reason], ...] = (
     (re.compile(r"Expected `str` (matching|of length)"), Reason.BAD_FORMAT),
@@ -52,7 +53,7 @@ def diagnose(error: Exception, value: bytes, contract: object) -> SchemaError:
     if found := _PATH.search(message):
         path, text = found.group(1), message[: found.start()]
     if _ANY_KEY in path:
-        path = _name_key(path, message, value, contract)
+        path = _name_keys(path, message, value, contract)
     if named := _NAMED_FIELD.match(text):
         reason = Reason.UNKNOWN_FIELD if named.group(1) == "contains unknown" else Reason.MISSING_FIELD
         return SchemaError(reason, f"{path}.{named.group(2)}" if path else named.group(2), reason.replace("_", " "))
@@ -81,36 +82,51 @@ def _version(value: bytes) -> int | None:
         return None
 
 
-def _name_key(path: str, message: str, value: bytes, contract: object) -> str:
-    """Replace the first ``[...]`` of ``path`` by the key of the mapping entry at fault.
-
-    The message does not name the key; the shortest prefix of the mapping that still fails in the same way ends in it.
-    Bisection keeps that at a dozen conversions for the largest record.
-    """
-    steps = path[: path.index(_ANY_KEY)].split(".")
+def _name_keys(path: str, message: str, value: bytes, contract: object) -> str:
+    """Replace each ``[...]`` of ``path`` by the key of the mapping entry at fault."""
     try:
         plain = msgspec.json.decode(value)
-        mapping = plain
-        for step in steps:
-            mapping = mapping[step]
-        entries = list(mapping.items())
-        low, high = 0, len(entries)
-        while low < high:
-            middle = (low + high) // 2
-            if _fails_alike(_replaced(plain, steps, dict(entries[: middle + 1])), contract, message):
-                high = middle
+        steps: list[str | int] = []
+        for name, index in _STEP.findall(path):
+            if index != "...":
+                steps.append(int(index) if index else name)
+            elif (key := _faulty_key(plain, steps, contract, message)) is not None:
+                steps.append(key)
             else:
-                low = middle + 1
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
+                return path
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError):
         return path
-    return path if low == len(entries) else path.replace(_ANY_KEY, f".{entries[low][0]}", 1)
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
-def _replaced(plain: object, steps: list[str], leaf: object) -> object:
+def _faulty_key(plain: object, steps: list[str | int], contract: object, message: str) -> str | None:
+    """The key of the entry at fault in the mapping that ``steps`` lead to.
+
+    The message does not name it. Halving the entries until one is left that still fails in the same way costs about
+    as much as one more decoding, however large the record.
+    """
+    mapping = plain
+    for step in steps:
+        mapping = mapping[step]  # type: ignore[index]
+    suspects = list(mapping.items())  # type: ignore[attr-defined]
+    while len(suspects) > 1:
+        half = suspects[: len(suspects) // 2]
+        alike = _fails_alike(_replaced(plain, steps, dict(half)), contract, message)
+        suspects = half if alike else suspects[len(half) :]
+    if not suspects or not _fails_alike(_replaced(plain, steps, dict(suspects)), contract, message):
+        return None
+    return str(suspects[0][0])
+
+
+def _replaced(plain: object, steps: list[str | int], leaf: object) -> object:
+    """A copy of ``plain`` with ``leaf`` where ``steps`` lead to; everything else is shared."""
     if not steps:
         return leaf
+    step = steps[0]
+    if isinstance(plain, list) and isinstance(step, int):
+        return [*plain[:step], _replaced(plain[step], steps[1:], leaf), *plain[step + 1 :]]
     assert isinstance(plain, dict)
-    return {**plain, steps[0]: _replaced(plain[steps[0]], steps[1:], leaf)}
+    return {**plain, step: _replaced(plain[step], steps[1:], leaf)}
 
 
 def _fails_alike(plain: object, contract: object, message: str) -> bool:

@@ -145,10 +145,10 @@ def to_settlement(record: SettlementV1, offset: int) -> Settlement:
 def to_reference_event(record: ReferenceV1, offset: int) -> ReferenceEvent:
     """Terms or parameters; what contradicts itself is ``parameters_invalid``, with the wire field at fault."""
     if isinstance(record, InstrumentV1):
-        return InstrumentListed(offset, _instrument(record))
+        return InstrumentListed(offset, to_instrument(record))
     if isinstance(record, CollateralAssetV1):
-        return CollateralAssetListed(offset, _asset(record))
-    return ParametersSet(offset, _parameters(record))
+        return CollateralAssetListed(offset, to_asset(record))
+    return ParametersSet(offset, to_parameters(record))
 
 
 def to_volatility(nodes: tuple[VolatilityNodeV1, ...]) -> tuple[VolatilityNode, ...]:
@@ -180,7 +180,8 @@ def _invalid(error: InvalidReference, prefix: str = "") -> SchemaError:
     return SchemaError(Reason.PARAMETERS_INVALID, prefix + error.field, error.detail)
 
 
-def _instrument(record: InstrumentV1) -> Instrument:
+def to_instrument(record: InstrumentV1) -> Instrument:
+    """Terms of an instrument; ``parameters_invalid`` when they contradict themselves."""
     try:
         return Instrument(
             instrument_id=record.instrument,
@@ -199,14 +200,16 @@ def _instrument(record: InstrumentV1) -> Instrument:
         raise _invalid(error) from error
 
 
-def _asset(record: CollateralAssetV1) -> CollateralAsset:
+def to_asset(record: CollateralAssetV1) -> CollateralAsset:
+    """Terms of a collateral asset; ``parameters_invalid`` when they contradict themselves."""
     try:
         return CollateralAsset(record.asset, record.mark_feed, to_ppm(record.haircut, "haircut"), record.underlying)
     except InvalidReference as error:
         raise _invalid(error) from error
 
 
-def _parameters(record: RiskParametersV1) -> RiskParameters:
+def to_parameters(record: RiskParametersV1) -> RiskParameters:
+    """Risk parameters; ``parameters_invalid`` when they contradict themselves."""
     underlyings = {name: _underlying(name, terms) for name, terms in record.underlyings.items()}
     tails = []
     for index, tail in enumerate(record.tails):
