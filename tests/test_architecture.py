@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 from click import Context
 
+from engine.errors import InvariantBroken
+from engine.outcomes import Disposition, MarginStatus, Refusal, Rejection
+from schemas.errors import Reason
 from streams.cli import cli
+from streams.dead_letters import DeadLetterFlood
+from streams.errors import FatalStreamError, UnsafeConfiguration
+from streams.rows import UnreadableRow
+from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
@@ -95,3 +104,31 @@ def test_decisions_are_numbered_without_gaps_and_have_the_same_parts() -> None:
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert set() == {name for name in commands() if f"`crossmargin {name}" not in readme}
+
+
+@pytest.mark.parametrize("reasons", [Reason, Rejection, Refusal, Disposition], ids=lambda reasons: reasons.__name__)
+def test_every_reason_is_explained_in_the_glossary(reasons: type[StrEnum]) -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert [] == [reason.value for reason in reasons if f"`{reason.value}`" not in glossary]
+
+
+def test_every_margin_status_is_in_the_glossary() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert [] == [status.name for status in MarginStatus if f"`{status.name.lower()}`" not in glossary]
+
+
+def test_every_setting_is_in_the_operations_guide_with_its_default() -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`CROSSMARGIN_.+?) \| (.+?) \|", guide, re.MULTILINE)
+    told: dict[str, str] = {}
+    for names, defaults in rows:
+        told |= dict(zip(re.findall(r"`([A-Z_]+)`", names), defaults.replace("`", "").split(", "), strict=True))
+    defaults = {f"CROSSMARGIN_{field.name.upper()}": field.default for field in fields(Settings)}
+    expected = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in defaults.items()}
+    assert {name: value or "none" for name, value in expected.items()} == told
+
+
+def test_everything_that_stops_a_worker_is_in_the_operations_guide() -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    fatal = [UnsafeConfiguration, *FatalStreamError.__subclasses__(), DeadLetterFlood, UnreadableRow, InvariantBroken]
+    assert [] == [error.__name__ for error in fatal if f"`{error.__name__}`" not in guide]

@@ -192,13 +192,11 @@ def test_every_package_module_is_reached() -> None:
     text += (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     dead = []
     for path in python_files(*PACKAGES):
-        if path.stem in {"__init__", "__main__"}:
-            continue
+        if path.stem in {"__init__", "__main__"} or path.parent.name == "cli_commands":
+            continue  # a subcommand is found by the name of its module, see streams/cli.py
         dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         parent, _, leaf = dotted.rpartition(".")
-        imported = (
-            rf"\b{re.escape(dotted)}\b|from {re.escape(parent)} import [^\n]*\b{leaf}\b|import_module\(f?\"{parent}"
-        )
+        imported = rf"\b{re.escape(dotted)}\b|from {re.escape(parent)} import [^\n]*\b{leaf}\b"
         if not re.search(imported, text):
             dead.append(name_of(path))
     assert [] == dead
