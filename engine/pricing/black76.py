@@ -39,10 +39,10 @@ def standard_moves(
 ) -> tuple[Floats, Floats]:
     """d1 and d2 where ``live``; elsewhere finite numbers without meaning, so that no lane can warn.
 
-    A deviation near the smallest double makes the quotient infinite; its probability is then exactly 0 or 1.
+    Operands near the smallest double make a quotient infinite; its probability is then exactly 0 or 1.
     """
-    ratio = np.where(live, forward, 1.0) / np.where(live, strike, 1.0)
+    numerator, denominator = np.where(live, forward, 1.0), np.where(live, strike, 1.0)
     spread = np.where(live, deviation, 1.0)
-    with np.errstate(over="ignore"):
-        d1 = np.log(ratio) / spread + 0.5 * spread
+    with np.errstate(over="ignore", divide="ignore"):
+        d1 = np.log(numerator / denominator) / spread + 0.5 * spread
     return d1, d1 - spread
