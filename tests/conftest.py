@@ -3,6 +3,6 @@
 from tests.servers.clickhouse import clickhouse, own_clickhouse
 from tests.servers.kafka import kafka, own_kafka
 
-__all__ = ["clickhouse", "own_clickhouse", "kafka", "own_kafka"]
+__all__ = ["clickhouse", "kafka", "own_clickhouse", "own_kafka"]
 
 pytest_plugins = ["tests.missing_parts"]

@@ -171,8 +171,8 @@ class Migrator:
         )
         if not exists.rows[0][0]:
             return []
-        sql = f"SELECT number, name, checksum, applied FROM {HISTORY.name} ORDER BY step, at_us"
-        return [(row[0], row[1], row[2], row[3]) for row in self._store.query(sql).rows]
+        steps = self._store.query("SELECT number, name, checksum, applied FROM schema_migrations ORDER BY step, at_us")
+        return [(row[0], row[1], row[2], row[3]) for row in steps.rows]
 
 
 _CREATE_HISTORY: Final = f"""CREATE TABLE IF NOT EXISTS {HISTORY.name} (
