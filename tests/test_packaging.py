@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -9,8 +10,10 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Sequence
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,17 @@ def run(command: Sequence[str | Path], where: Path, **environment: str) -> str:
     )
     assert 0 == result.returncode, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of the modules that a file imports."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules.add(node.module)
+    return {module.partition(".")[0] for module in modules}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +97,19 @@ def installed(wheel: Path, checkout: Path, tmp_path_factory: pytest.TempPathFact
     run([uv(), "pip", "install", "--quiet", "--python", python, "-r", "requirements.txt"], home)
     run([uv(), "pip", "install", "--quiet", "--python", python, "--no-deps", wheel], home)
     return python.parent
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
+    names = {re.split(r"[\[<>=~! ]", requirement)[0].lower() for requirement in declared}
+    providers = packages_distributions()
+    undeclared = set()
+    for path in (file for package in COPIED[:3] for file in (ROOT / package).rglob("*.py")):
+        for module in imported(path) - sys.stdlib_module_names - {"engine", "schemas", "streams"}:
+            if not names & {provider.lower() for provider in providers.get(module, ())}:
+                undeclared.add(f"{path.relative_to(ROOT)}: {module}")
+    assert set() == undeclared
 
 
 def test_the_wheel_holds_the_packages_their_data_and_nothing_else(wheel: Path) -> None:
