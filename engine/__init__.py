@@ -11,5 +11,11 @@ A accounts, P positions, I instruments, U underlyings, S scenarios, C collateral
 
 from __future__ import annotations
 
+from engine.margin_engine import MarginEngine
+from engine.portfolio import Portfolio, PortfolioPosition
+from engine.risk.margin import margin_figures as margin_requirement
+
 if not __debug__:
     raise ImportError("engine relies on its assertions: do not run Python with -O")
+
+__all__ = ["MarginEngine", "Portfolio", "PortfolioPosition", "margin_requirement"]

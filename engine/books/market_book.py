@@ -1,0 +1,159 @@
+"""The market book: everything broadcast to all workers, and its versions.
+
+Owns which marks, terms, parameters and final prices are in force, engine time (that of the newest mark), and the
+checks of broadcast events. Refuses accounts. ``view`` gives valuation an immutable picture of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from engine.commands import Versions
+from engine.events import CollateralAssetListed, InstrumentListed, MarkPrice, ParametersSet, Settlement
+from engine.market import Market
+from engine.outcomes import APPLIED, DUPLICATE, Outcome, Rejection, rejected
+from engine.reference.collateral_assets import CollateralAsset
+from engine.reference.instruments import Instrument
+from engine.reference.parameters import RiskParameters
+from engine.units import fits_int64
+
+NO_VERSION = -1
+
+
+class MarketBook:
+    """Newest terms, marks and parameters. The mappings are read-only to everyone else."""
+
+    def __init__(self) -> None:
+        self.instruments: dict[str, Instrument] = {}
+        self.assets: dict[str, CollateralAsset] = {}
+        self.marks: dict[str, MarkPrice] = {}
+        self.settlements: dict[str, Settlement] = {}
+        self.parameters: RiskParameters | None = None
+        self.time_us = 0
+        self.mark_version = NO_VERSION
+        self.reference_version = NO_VERSION
+        self.settlement_version = NO_VERSION
+        self._asset_versions: dict[str, int] = {}
+        self._parameter_sets: dict[int, RiskParameters] = {}
+        self._view: Market | None = None
+
+    def versions(self, offsets: Mapping[str, int]) -> Versions:
+        """What a decision taken now is taken on, for an account whose row stands at ``offsets``."""
+        return Versions(
+            mark_version=self.mark_version,
+            reference_version=self.reference_version,
+            settlement_version=self.settlement_version,
+            parameters_version=0 if self.parameters is None else self.parameters.version,
+            time_us=self.time_us,
+            offsets=dict(sorted(offsets.items())),
+        )
+
+    def view(self) -> Market:
+        """The market as it stands: the same object until something changes, and never changed itself."""
+        if self._view is None:
+            self._view = Market(dict(self.instruments), dict(self.assets), dict(self.marks), self.time_us)
+        return self._view
+
+    def set_mark(self, mark: MarkPrice) -> Outcome:
+        """Take a mark unless its feed has this one or a newer one. Time is the newest mark's and never goes back."""
+        held = self.marks.get(mark.feed)
+        if held is not None and mark.version <= held.version:
+            return DUPLICATE
+        self.mark_version = max(self.mark_version, mark.version)
+        for field, amount in (
+            ("price", mark.price_e8),
+            ("funding_index_linear", mark.funding_index_linear_e12),
+            ("funding_index_inverse", mark.funding_index_inverse_e12),
+        ):
+            if not fits_int64(amount):
+                return rejected(Rejection.AMOUNT_OUT_OF_RANGE, field)
+        if mark.price_e8 <= 0:
+            return rejected(Rejection.AMOUNT_OUT_OF_RANGE, "price", "must be positive")
+        self.marks[mark.feed] = mark
+        self.time_us = max(self.time_us, mark.mark_time_us)
+        self._put_parameters_in_force()
+        self._view = None
+        return APPLIED
+
+    def list_instrument(self, listed: InstrumentListed) -> Outcome:
+        """List an instrument once; its terms never change, or every position in it would change its value."""
+        self.reference_version = max(self.reference_version, listed.version)
+        instrument = listed.instrument
+        held = self.instruments.get(instrument.instrument_id)
+        if held == instrument:
+            return DUPLICATE
+        if held is not None:
+            changed = next(f.name for f in fields(held) if getattr(held, f.name) != getattr(instrument, f.name))
+            return rejected(Rejection.INSTRUMENT_CHANGED, "instrument", f"{changed} differs")
+        for amount in (instrument.multiplier_e8, instrument.tick_e8, instrument.lot_e8, instrument.strike_e8 or 0):
+            if not fits_int64(amount):
+                return rejected(Rejection.AMOUNT_OUT_OF_RANGE, "instrument")
+        self.instruments[instrument.instrument_id] = instrument
+        self._view = None
+        return APPLIED
+
+    def list_asset(self, listed: CollateralAssetListed) -> Outcome:
+        """List a collateral asset, or change its terms from now on."""
+        self.reference_version = max(self.reference_version, listed.version)
+        asset = listed.asset
+        if listed.version <= self._asset_versions.get(asset.asset_id, NO_VERSION):
+            return DUPLICATE
+        self._asset_versions[asset.asset_id] = listed.version
+        if self.assets.get(asset.asset_id) == asset:
+            return DUPLICATE
+        self.assets[asset.asset_id] = asset
+        self._view = None
+        return APPLIED
+
+    def set_parameters(self, event: ParametersSet) -> Outcome:
+        """Learn a parameter set; versions only rise. It waits until engine time reaches its effective time."""
+        self.reference_version = max(self.reference_version, event.version)
+        parameters = event.parameters
+        if self._parameter_sets.get(parameters.version) == parameters:
+            return DUPLICATE
+        newest = max(self._parameter_sets, default=0)
+        if parameters.version <= newest:
+            return rejected(Rejection.VERSION_NOT_NEWER, "version", f"{newest} is known already")
+        self._parameter_sets[parameters.version] = parameters
+        self._put_parameters_in_force()
+        return APPLIED
+
+    def settlement_fault(self, event: Settlement) -> Outcome | None:
+        """DUPLICATE, or why the settlement cannot be applied, in order of precedence, or None."""
+        self.settlement_version = max(self.settlement_version, event.version)
+        instrument = self.instruments.get(event.instrument)
+        if instrument is None:
+            return rejected(Rejection.UNKNOWN_INSTRUMENT, "instrument", event.instrument)
+        if event.price_e8 < 0 or not fits_int64(event.price_e8):
+            return rejected(Rejection.AMOUNT_OUT_OF_RANGE, "price")
+        settled = self.settlements.get(event.instrument)
+        if settled is not None and settled.price_e8 == event.price_e8:
+            return DUPLICATE
+        if settled is not None:
+            return rejected(Rejection.SETTLEMENT_CHANGED, "price", f"settled at {settled.price_e8} x 10^-8")
+        if instrument.expiry_us is None:
+            return rejected(Rejection.SETTLEMENT_BEFORE_EXPIRY, "instrument", "never expires")
+        if event.event_time_us < instrument.expiry_us:
+            return rejected(Rejection.SETTLEMENT_BEFORE_EXPIRY, "event_time_us", f"expires at {instrument.expiry_us}")
+        return None
+
+    def final_price(self, instrument: str) -> int | None:
+        """The final price of a settled instrument."""
+        settled = self.settlements.get(instrument)
+        return None if settled is None else settled.price_e8
+
+    def settle(self, event: Settlement) -> None:
+        """Fix the final price of a settlement without fault."""
+        self.settlements[event.instrument] = event
+
+    def age_us(self, feed: str) -> int | None:
+        """How far engine time is past the mark of ``feed``; None without one."""
+        mark = self.marks.get(feed)
+        return None if mark is None else self.time_us - mark.mark_time_us
+
+    def _put_parameters_in_force(self) -> None:
+        """The newest version whose effective time has come."""
+        effective = [version for version, known in self._parameter_sets.items() if known.effective_us <= self.time_us]
+        if effective:
+            self.parameters = self._parameter_sets[max(effective)]

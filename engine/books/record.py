@@ -1,0 +1,158 @@
+"""The written form of an account's book.
+
+Owns the canonical order of its fields and entries: two books are equal exactly when their texts are, whatever order
+their entries were made in. There are no floats in a book, so text and back is exact. Refuses to know where it goes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+from engine.books.account import AccountBook, OpenCommand, Position, Totals
+from engine.outcomes import MarginStatus
+
+Value = TypeVar("Value")
+
+Plain = int | str | None | list["Plain"]
+"""What a plain form is made of."""
+
+FIELDS = (
+    "account",
+    "balances",
+    "positions",
+    "totals",
+    "applied",
+    "recent",
+    "status",
+    "status_changes",
+    "liquidation_sequence",
+    "liquidation_round",
+    "open_commands",
+    "transfer_sequence",
+    "transfers_in",
+    "bad_records",
+)
+"""The fields of a book in the order of its plain form."""
+
+
+def book_to_plain(book: AccountBook) -> list[Plain]:
+    """The book as nested lists of ints and strings, entries sorted by key; ``recent`` in order of arrival, which
+    decides what is forgotten next. Bytes as hex."""
+    return [
+        book.account,
+        _entries(book.balances, lambda amount: [amount]),
+        _entries(book.positions, lambda held: [held.quantity_e8, held.cost_e8, held.funding_index_e12]),
+        _entries(book.totals, _totals_to_plain),
+        _entries(book.applied, lambda offset: [offset]),
+        [[key.hex(), digest.hex()] for key, digest in book.recent.items()],
+        int(book.status),
+        book.status_changes,
+        book.liquidation_sequence,
+        book.liquidation_round,
+        _entries(book.open_commands, _command_to_plain),
+        book.transfer_sequence,
+        _entries(book.transfers_in, lambda sequence: [sequence]),
+        book.bad_records,
+    ]
+
+
+def book_from_plain(plain: list[Plain]) -> AccountBook:
+    """Inverse of ``book_to_plain``; raises ValueError or TypeError on anything that is not one."""
+    values = dict(zip(FIELDS, plain, strict=True))
+    return AccountBook(
+        account=_text(values["account"]),
+        balances={key: _one(rest) for key, rest in _rows(values["balances"])},
+        positions={key: Position(*_ints(rest, 3)) for key, rest in _rows(values["positions"])},
+        totals={key: Totals(*_ints(rest, 6)) for key, rest in _rows(values["totals"])},
+        applied={key: _one(rest) for key, rest in _rows(values["applied"])},
+        recent={bytes.fromhex(key): bytes.fromhex(_text(*rest)) for key, rest in _rows(values["recent"])},
+        status=MarginStatus(_int(values["status"])),
+        status_changes=_int(values["status_changes"]),
+        liquidation_sequence=_int(values["liquidation_sequence"]),
+        liquidation_round=_int(values["liquidation_round"]),
+        open_commands={key: _command_from_plain(rest) for key, rest in _rows(values["open_commands"])},
+        transfer_sequence=_int(values["transfer_sequence"]),
+        transfers_in={key: _one(rest) for key, rest in _rows(values["transfers_in"])},
+        bad_records=_int(values["bad_records"]),
+    )
+
+
+def canonical_text(book: AccountBook) -> str:
+    """The book as one line of JSON with named, sorted keys."""
+    named = dict(zip(FIELDS, book_to_plain(book), strict=True))
+    return json.dumps(named, sort_keys=True, separators=(",", ":"))
+
+
+def book_from_text(text: str) -> AccountBook:
+    """Inverse of ``canonical_text``; raises ValueError, TypeError or KeyError on anything that is not one."""
+    named = json.loads(text)
+    if not isinstance(named, dict) or set(named) != set(FIELDS):
+        raise ValueError("not the text of a book")
+    return book_from_plain([named[field] for field in FIELDS])
+
+
+def _entries(held: dict[str, Value], to_plain: Callable[[Value], list[Plain]]) -> list[Plain]:
+    return [[key, *to_plain(held[key])] for key in sorted(held)]
+
+
+def _totals_to_plain(totals: Totals) -> list[Plain]:
+    return [
+        totals.deposited_e8,
+        totals.withdrawn_e8,
+        totals.realized_pnl_e8,
+        totals.traded_value_e8,
+        totals.fees_paid_e8,
+        totals.funding_paid_e8,
+    ]
+
+
+def _command_to_plain(command: OpenCommand) -> list[Plain]:
+    return [
+        command.instrument,
+        command.quantity_e8,
+        command.filled_e8,
+        command.expires_us,
+        command.acked_filled_e8,
+    ]
+
+
+def _command_from_plain(rest: list[Plain]) -> OpenCommand:
+    instrument, quantity, filled, expires, acked = rest
+    return OpenCommand(
+        _text(instrument), _int(quantity), _int(filled), _int(expires), None if acked is None else _int(acked)
+    )
+
+
+def _rows(value: Plain) -> list[tuple[str, list[Plain]]]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected entries, got {type(value).__name__}")
+    rows = []
+    for row in value:
+        if not isinstance(row, list):
+            raise TypeError(f"expected an entry, got {type(row).__name__}")
+        rows.append((_text(row[0]), row[1:]))
+    return rows
+
+
+def _ints(values: list[Plain], count: int) -> list[int]:
+    if len(values) != count:
+        raise ValueError(f"expected {count} amounts, got {len(values)}")
+    return [_int(value) for value in values]
+
+
+def _one(values: list[Plain]) -> int:
+    return _ints(values, 1)[0]
+
+
+def _int(value: Plain) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"expected an integer, got {type(value).__name__}")
+    return value
+
+
+def _text(value: Plain) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {type(value).__name__}")
+    return value

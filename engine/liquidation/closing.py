@@ -1,0 +1,142 @@
+"""Closing: what it does to a portfolio to close part of a position at the mark, and what it costs.
+
+Owns trial portfolios and their costs. Refuses to choose among them (``plan``). A trial goes through the same trade
+arithmetic as a fill, so that the planner's account after its commands is the account that the fills will make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.books.account import AccountBook, Position
+from engine.books.funding import funding_index
+from engine.books.ledger import Flow
+from engine.books.positions import add_trade, trade, trade_value
+from engine.market import Market
+from engine.portfolio import Portfolio, PortfolioPosition
+from engine.pricing.black76 import black76
+from engine.pricing.valuation import contract_table, mark_of
+from engine.reference.instruments import Instrument
+from engine.reference.parameters import RiskParameters
+from engine.units import E8, PPM, div_down, div_up
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingEffect:
+    """What closing one quantity moves: cash in the settlement asset, the position left, the cost in numeraire."""
+
+    asset: str
+    cash_e8: int
+    left: PortfolioPosition | None
+    cost: float
+
+
+class Closing:
+    """The ways to close one account's book under one market."""
+
+    def __init__(self, book: AccountBook, market: Market, parameters: RiskParameters) -> None:
+        self._book = book
+        self._market = market
+        self._parameters = parameters
+        self._effects: dict[tuple[str, int], ClosingEffect] = {}
+        self._held = {
+            name: PortfolioPosition(position.quantity_e8, position.cost_e8, position.funding_index_e12)
+            for name, position in book.positions.items()
+        }
+        self.closable = tuple(name for name in sorted(book.positions) if self._is_open_for_trade(name))
+        self.mark_prices_e8 = _mark_prices(self.closable, market)
+
+    def size_e8(self, instrument: str) -> int:
+        """Unsigned quantity of the position."""
+        return abs(self._held[instrument].quantity_e8)
+
+    def lot_e8(self, instrument: str) -> int:
+        """The smallest quantity that can be traded."""
+        return self._market.instruments[instrument].lot_e8
+
+    def cost(self, closes: Mapping[str, int]) -> float:
+        """Cost of closing the unsigned quantities ``closes``, numeraire."""
+        return sum((self._effect(name, quantity).cost for name, quantity in sorted(closes.items())), 0.0)
+
+    def after(self, closes: Mapping[str, int]) -> Portfolio:
+        """The portfolio after closing the unsigned quantities ``closes`` at the marks and paying for it."""
+        balances, positions = dict(self._book.balances), dict(self._held)
+        for name, quantity_e8 in closes.items():
+            effect = self._effect(name, quantity_e8)
+            balances[effect.asset] = balances.get(effect.asset, 0) + effect.cash_e8
+            if effect.left is None:
+                del positions[name]
+            else:
+                positions[name] = effect.left
+        return Portfolio(self._book.account, balances, positions)
+
+    def limit_price(self, instrument: str) -> int:
+        """Worst price to accept: the mark less (selling) or plus (buying) the band, on a tick inside the band.
+
+        Where the band holds no tick on the far side of the mark, the nearest tick there is taken: a command that
+        could not trade at the mark would close nothing.
+        """
+        terms, mark_e8 = self._market.instruments[instrument], self.mark_prices_e8[instrument]
+        band, tick = self._parameters.limit_price_band_ppm, terms.tick_e8
+        if self._held[instrument].quantity_e8 > 0:
+            inside = div_up(mark_e8 * (PPM - band), PPM * tick)
+            return max(min(inside, div_down(mark_e8, tick)), 1) * tick
+        inside = div_down(mark_e8 * (PPM + band), PPM * tick)
+        return max(inside, div_up(mark_e8, tick), 1) * tick
+
+    def signed(self, instrument: str, quantity_e8: int) -> int:
+        """The trade that closes ``quantity_e8``: negative sells a long, positive buys back a short."""
+        return -quantity_e8 if self._held[instrument].quantity_e8 > 0 else quantity_e8
+
+    def _is_open_for_trade(self, name: str) -> bool:
+        """Expired instruments trade no more; their positions await settlement."""
+        expiry_us = self._market.instruments[name].expiry_us
+        return expiry_us is None or self._market.time_us < expiry_us
+
+    def _effect(self, name: str, quantity_e8: int) -> ClosingEffect:
+        effect = self._effects.get((name, quantity_e8))
+        if effect is None:
+            effect = self._effects[name, quantity_e8] = self._close(name, quantity_e8)
+        return effect
+
+    def _close(self, name: str, quantity_e8: int) -> ClosingEffect:
+        terms, held = self._market.instruments[name], self._book.positions[name]
+        assert 0 < quantity_e8 <= abs(held.quantity_e8)
+        index = funding_index(terms, self._market.marks)
+        made = trade(terms, held, self.signed(name, quantity_e8), self.mark_prices_e8[name], index)
+        flow = Flow()
+        add_trade(flow, terms, held, made, index)
+        fee_e8 = self._fee(terms, quantity_e8)
+        asset = self._market.assets[terms.settlement_asset]
+        asset_price = mark_of(self._market, asset.mark_feed)
+        assert asset_price is not None
+        return ClosingEffect(
+            asset=terms.settlement_asset,
+            cash_e8=flow.balance_e8 - fee_e8,
+            left=_portfolio_position(made.position),
+            cost=fee_e8 / E8 * asset_price,
+        )
+
+    def _fee(self, terms: Instrument, quantity_e8: int) -> int:
+        """Close cost of the closed notional (of an option: of the underlying), in the settlement asset, rounded up."""
+        rate_ppm = self._parameters.underlyings[terms.underlying].close_cost_ppm
+        notional_e8 = abs(trade_value(terms, quantity_e8, self._market.marks[terms.mark_feed].price_e8))
+        return div_up(rate_ppm * notional_e8, PPM)
+
+
+def _portfolio_position(position: Position | None) -> PortfolioPosition | None:
+    if position is None:
+        return None
+    return PortfolioPosition(position.quantity_e8, position.cost_e8, position.funding_index_e12)
+
+
+def _mark_prices(names: tuple[str, ...], market: Market) -> dict[str, int]:
+    """Mark price per unit in each instrument's quote: its feed's, or for an option the Black-76 price on it."""
+    prices = {name: market.marks[market.instruments[name].mark_feed].price_e8 for name in names}
+    options = [name for name in names if market.instruments[name].kind.is_option]
+    table = contract_table(options, market)
+    premiums = black76(table.price_I, table.strike_I, table.years_I, table.volatility_I, table.sign_I)
+    for name, premium in zip(options, premiums.tolist(), strict=True):
+        prices[name] = round(premium * E8)
+    return prices
