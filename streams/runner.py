@@ -20,7 +20,8 @@ from engine import MarginEngine
 from engine.commands import MarginSnapshot, StepResult
 from engine.events import AccountEvent, BadRecord, Event, Fill, Source
 from engine.outcomes import Disposition, Outcome
-from schemas.codec import SchemaError, decode_record, encode
+from schemas.codec import decode_record, encode
+from schemas.errors import Reason, SchemaError
 from schemas.events.dead_letters import DeadLetterV1
 from streams.dead_letters import dead_letter
 from streams.outbox import Outbox
@@ -177,7 +178,7 @@ class RiskRunner:
         if home is None:
             home = partition_of(account.encode(), self._partitions)
         if home != partition:
-            raise SchemaError("wrong_partition", "account", f"belongs to partition {home}, not {partition}")
+            raise SchemaError(Reason.WRONG_PARTITION, "account", f"belongs to partition {home}, not {partition}")
 
     def _collect(self, result: StepResult) -> BatchEffects:
         for owner, command in result.commands:
@@ -197,11 +198,10 @@ class RiskRunner:
         for event, record, outcome in zip(batch.events, batch.records, outcomes, strict=True):
             if outcome.rejection is not None and not isinstance(event, BadRecord):
                 source = Source(batch.topic, batch.partition, record.offset)
-                error = SchemaError(outcome.rejection.value, outcome.field, outcome.detail)
-                letters.append(self._dead_letter(source, record, error))
+                letters.append(self._dead_letter(source, record, outcome))
         return letters
 
-    def _dead_letter(self, source: Source, record: InputRecord, error: SchemaError) -> DeadLetterV1:
+    def _dead_letter(self, source: Source, record: InputRecord, error: SchemaError | Outcome) -> DeadLetterV1:
         return dead_letter(
             source.topic, source.partition, source.offset, record.key, record.value, record.timestamp, error
         )

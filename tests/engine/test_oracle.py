@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +101,6 @@ def test_marks_advance_in_time_and_resuming_continues_funding(rows: list[tuple[s
     marks = offer(PriceGuard(), *quotes)
     times = [mark.mark_time_us for mark in marks]
     assert sorted(times) == times
-    for earlier, later in zip(marks, marks[1:], strict=False):
+    for earlier, later in itertools.pairwise(marks):
         if earlier.funding_rate_e12 == 0:
             assert earlier.funding_index_linear_e12 == later.funding_index_linear_e12
