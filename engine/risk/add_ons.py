@@ -32,10 +32,12 @@ class ShortOptionMinimum:
 def short_option_minimum(holdings: Holdings, frame: RiskFrame) -> ShortOptionMinimum:
     """The minimum of each account, [A], after netting inside its option groups."""
     option, units = _option_units(holdings, frame)
+    if not option.size:
+        return ShortOptionMinimum(np.zeros(holdings.accounts), np.zeros(holdings.accounts))
     account = holdings.account_P[option]
     group = frame.instruments.option_group_I[holdings.row_P[option]]
     # Group numbers depend on what the frame has seen; first appearance in canonical order does not.
-    key = account * (group.max(initial=0) + 1) + group
+    key = account * (group.max() + 1) + group
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     net = sum_by_owner(inverse, units, first.size)
     order = np.argsort(first)

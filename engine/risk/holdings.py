@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import InvariantBroken
-from engine.portfolio import PortfolioLike
+from engine.portfolio import PortfolioLike, PositionLike
 from engine.pricing.axes import Bools, Floats, Ints
 from engine.reference.instruments import InstrumentKind
 from engine.risk.revaluation import RiskFrame
@@ -43,39 +43,45 @@ class Holdings:
 
 def gather(portfolios: Sequence[PortfolioLike], frame: RiskFrame) -> Holdings:
     """Collect ``portfolios`` into arrays and let ``frame`` compute the rows they need. Zero holdings are left out."""
-    instrument_rows, asset_rows = frame.instrument_rows, frame.asset_rows
-    positions: list[tuple[int, int, int, int, int]] = []
-    balances: list[tuple[int, int, int]] = []
-    for account, portfolio in enumerate(portfolios):
-        held = portfolio.positions
-        for name in sorted(held):
-            position = held[name]
-            if position.quantity_e8:
-                row = instrument_rows.setdefault(name, len(instrument_rows))
-                positions.append(
-                    (account, row, position.quantity_e8, position.cost_e8, position.funding_index_e12)
-                )  # fmt: skip
-        amounts = portfolio.balances
-        for name in sorted(amounts):
-            if amounts[name]:
-                balances.append((account, asset_rows.setdefault(name, len(asset_rows)), amounts[name]))
+    row_of_instrument, row_of_asset = frame.instrument_rows.__getitem__, frame.asset_rows.__getitem__
+    instrument_row: list[int] = []
+    position: list[PositionLike] = []
+    positions: list[int] = []
+    asset_row: list[int] = []
+    amount: list[int] = []
+    balances: list[int] = []
+    for portfolio in portfolios:
+        held, owned = portfolio.positions, portfolio.balances
+        names, assets = sorted(held), sorted(owned)
+        positions.append(len(names))
+        balances.append(len(assets))
+        instrument_row += map(row_of_instrument, names)
+        position += map(held.__getitem__, names)
+        asset_row += map(row_of_asset, assets)
+        amount += map(owned.__getitem__, assets)
     _refuse_spot(frame)
     frame.extend()
-    positions_FP = np.array(positions, dtype=np.int64).reshape(-1, 5).T
-    balances_FC = np.array(balances, dtype=np.int64).reshape(-1, 3).T
+    quantity = np.array([item.quantity_e8 for item in position], dtype=np.int64)
+    cost = np.array([item.cost_e8 for item in position], dtype=np.int64)
+    funding_index = np.array([item.funding_index_e12 for item in position], dtype=np.int64)
+    amounts = np.array(amount, dtype=np.int64)
+    accounts = np.arange(len(portfolios))
+    open_P, open_C = np.flatnonzero(quantity), np.flatnonzero(amounts)
+    account_P, row_P = np.repeat(accounts, positions)[open_P], np.array(instrument_row, dtype=np.int64)[open_P]
+    account_C, row_C = np.repeat(accounts, balances)[open_C], np.array(asset_row, dtype=np.int64)[open_C]
     priced_A = np.ones(len(portfolios), dtype=np.bool_)
-    priced_A[positions_FP[0][~frame.instruments.priced_I[positions_FP[1]]]] = False
-    priced_A[balances_FC[0][~frame.assets.priced_C[balances_FC[1]]]] = False
+    priced_A[account_P[~frame.instruments.priced_I[row_P]]] = False
+    priced_A[account_C[~frame.assets.priced_C[row_C]]] = False
     return Holdings(
         accounts=len(portfolios),
-        account_P=positions_FP[0],
-        row_P=positions_FP[1],
-        quantity_P=positions_FP[2] / E8,
-        cost_P=positions_FP[3] / E8,
-        funding_index_e12_P=positions_FP[4],
-        account_C=balances_FC[0],
-        row_C=balances_FC[1],
-        amount_C=balances_FC[2] / E8,
+        account_P=account_P,
+        row_P=row_P,
+        quantity_P=quantity[open_P] / E8,
+        cost_P=cost[open_P] / E8,
+        funding_index_e12_P=funding_index[open_P],
+        account_C=account_C,
+        row_C=row_C,
+        amount_C=amounts[open_C] / E8,
         priced_A=priced_A,
     )
 
@@ -85,5 +91,4 @@ def _refuse_spot(frame: RiskFrame) -> None:
     for name in tuple(frame.instrument_rows)[frame.instruments.value_I.size :]:
         instrument = frame.market.instruments.get(name)
         if instrument is not None and instrument.kind is InstrumentKind.SPOT:
-            del frame.instrument_rows[name]
             raise InvariantBroken(f"position in spot instrument {name}: spot holdings are balances")

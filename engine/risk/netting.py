@@ -81,13 +81,12 @@ def net_pnl(items: RiskItems, frame: RiskFrame) -> Iterator[tuple[slice, Floats]
 
     Blocks hold whole groups and about ``BLOCK_ITEMS`` items: what is multiplied stays in cache until it is summed.
     """
-    starts = group_starts(items)
-    group_R = np.repeat(np.arange(starts.size), np.diff(starts, append=items.account_R.size))
-    cuts = np.unique(np.searchsorted(starts, np.arange(BLOCK_ITEMS, items.account_R.size, BLOCK_ITEMS)))
-    edges = [0, *(cut for cut in cuts.tolist() if 0 < cut < starts.size), starts.size]
-    ends = np.append(starts, items.account_R.size).tolist()
-    for first, last in pairwise(edges):
-        block = slice(ends[first], ends[last])
+    size = items.account_R.size
+    starts = np.append(group_starts(items), size)
+    group_R = np.repeat(np.arange(starts.size - 1), starts[1:] - starts[:-1])
+    cuts = np.searchsorted(starts, np.arange(BLOCK_ITEMS, size, BLOCK_ITEMS)).tolist()
+    for first, last in pairwise(sorted({0, *cuts, starts.size - 1})):
+        block = slice(int(starts[first]), int(starts[last]))
         pnl_RS = item_pnl(items, frame, block)
         yield slice(first, last), sum_rows_by_owner(group_R[block] - first, pnl_RS, last - first)
 

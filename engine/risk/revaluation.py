@@ -57,6 +57,14 @@ class AssetRows:
     priced_C: Bools
 
 
+class RowNumbers(dict[str, int]):
+    """Row by id; an id that is asked for first gets the next row. ``RiskFrame.extend`` then computes it."""
+
+    def __missing__(self, name: str) -> int:
+        row = self[name] = len(self)
+        return row
+
+
 class RiskFrame:
     """Rows by id, under one market and one set of parameters. Not safe to share between threads while it grows.
 
@@ -67,8 +75,8 @@ class RiskFrame:
         self.market = market
         self.parameters = parameters
         self.grid: ScenarioGrid = scenario_grid(parameters)
-        self.instrument_rows: dict[str, int] = {}
-        self.asset_rows: dict[str, int] = {}
+        self.instrument_rows = RowNumbers()
+        self.asset_rows = RowNumbers()
         self._rank = {name: rank for rank, name in enumerate(self.grid.underlyings)}
         self._option_groups: dict[tuple[str, int | None, int | None, str], int] = {}
         self.instruments = self._value_instruments(())
@@ -76,7 +84,7 @@ class RiskFrame:
         self.unit_pnl: Floats = np.concatenate([self.instruments.pnl_IS, self.assets.pnl_CS])
 
     def extend(self) -> None:
-        """Compute the rows whose ids were added to ``instrument_rows`` and ``asset_rows`` since the last call."""
+        """Compute the rows that were numbered since the last call."""
         new_instruments = tuple(self.instrument_rows)[self.instruments.value_I.size :]
         if new_instruments:
             self.instruments = _stacked(self.instruments, self._value_instruments(new_instruments))
