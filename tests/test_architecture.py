@@ -132,3 +132,20 @@ def test_everything_that_stops_a_worker_is_in_the_operations_guide() -> None:
     guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     fatal = [UnsafeConfiguration, *FatalStreamError.__subclasses__(), DeadLetterFlood, UnreadableRow, InvariantBroken]
     assert [] == [error.__name__ for error in fatal if f"`{error.__name__}`" not in guide]
+
+
+READS_BOTH_SIDES = {
+    "streams/runner.py": "reads one contract, that of dead letters, which it writes itself",
+    "streams/executor.py": "plays the venue's side, in its own process",
+}
+
+
+def test_only_the_translation_knows_both_contracts_and_engine_values() -> None:
+    both = []
+    for path in sorted((ROOT / "streams").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        reads_contracts = re.search(r"^from schemas\.events", text, re.MULTILINE)
+        reads_values = re.search(r"^from engine\.(events|commands|reference)", text, re.MULTILINE)
+        if reads_contracts and reads_values and path.parent.name != "translate":
+            both.append(path.relative_to(ROOT).as_posix())
+    assert sorted(READS_BOTH_SIDES) == both
