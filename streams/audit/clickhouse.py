@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from clickhouse_driver import Client  # type: ignore[import-untyped]  # ships no types
-from clickhouse_driver.errors import Error as DriverError  # type: ignore[import-untyped]  # ships no types
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as DriverError
 from clickhouse_driver.errors import NetworkError, PartiallyConsumedQueryError, ServerException, SocketTimeoutError
 
 from streams.audit.errors import AuditRefused, AuditUnavailable

@@ -13,8 +13,10 @@
 
 from __future__ import annotations
 
+from streams.errors import StreamsError
 
-class AuditError(Exception):
+
+class AuditError(StreamsError):
     """Any failure of the audit trail; ``retriable`` says whether the same call may succeed later."""
 
     retriable = False
