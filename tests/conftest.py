@@ -5,4 +5,4 @@ from tests.servers.kafka import kafka, own_kafka
 
 __all__ = ["clickhouse", "kafka", "own_clickhouse", "own_kafka"]
 
-pytest_plugins = ["tests.missing_parts"]
+pytest_plugins = ["pytester", "tests.missing_parts"]
