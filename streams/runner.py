@@ -91,7 +91,7 @@ class RiskRunner:
             except SchemaError as error:
                 batch.dead_letters.append(self._dead_letter(source, record, error))
                 account = (record.key or b"").decode("ascii", "replace")
-                if account not in self._partition_of:
+                if self._partition_of.get(account) != partition:
                     continue
                 event = BadRecord(source, account)
             batch.events.append(event)

@@ -149,13 +149,13 @@ class RiskWorker:
         durable = await self._rows.flush(partition, generation)
         owing = [account for account in accounts if self.outbox.entries(account)]
         if durable is not None and owing:
-            publication = asyncio.ensure_future(self._publish_after(durable, owing))
-            self._gate.register(publication, "a command or decision")
+            self._gate.register(asyncio.ensure_future(self._publish_after(durable, owing)), "a command or decision")
 
-    async def _publish_after(self, durable: asyncio.Future[object], accounts: Iterable[str]) -> None:
-        await asyncio.shield(durable)
+    async def _publish_after(self, durable: asyncio.Future[None], accounts: Iterable[str]) -> object:
+        await durable
         for account in accounts:
             await self._publish(account)
+        return None
 
     async def _publish(self, account: str) -> None:
         for future in await self.outbox.publish(account):
