@@ -66,11 +66,15 @@ def _fetch_servers() -> dict[str, str]:
     from tests.servers import clickhouse, kafka
 
     _refresh_package_lists()
-    parts: dict[str, Callable[[], object]] = {"Apache Kafka": kafka.find_jars, "ClickHouse": clickhouse.find_server}
+    parts: dict[str, tuple[str, Callable[[], object]]] = {
+        "Apache Kafka": ("CROSSMARGIN_TEST_KAFKA", kafka.find_jars),
+        "a ClickHouse server": ("CROSSMARGIN_TEST_CLICKHOUSE", clickhouse.find_server),
+    }
     missing = {}
-    for part, find in parts.items():
+    for part, (running, find) in parts.items():
         try:
-            find()
+            if running not in os.environ:
+                find()
         except ServerUnavailable as error:
             missing[part] = str(error)
     for part, reason in missing.items():

@@ -27,7 +27,8 @@ def test_broken():
 def run(pytester: pytest.Pytester) -> pytest.RunResult:
     """Run ``SUITE`` with the plugin, away from this repository's configuration."""
     pytester.makepyfile(SUITE)
-    return pytester.runpytest("-p", "tests.missing_parts", "-p", "no:randomly", "-p", "no:cacheprovider")
+    plugins = ["-p", "tests.missing_parts", "-p", "no:randomly", "-p", "no:asyncio"]
+    return pytester.runpytest(*plugins)
 
 
 def test_unavailable_servers_are_skips_named_at_the_end(
