@@ -118,8 +118,8 @@ _DECIMAL_38_18: Final = Context(prec=38, traps=[Inexact, InvalidOperation])
 
 def fit_decimal(value: Decimal) -> Decimal:
     """``value`` at exactly 18 decimals; raises ``decimal.InvalidOperation`` or ``decimal.Inexact`` when it has more
-    digits than Decimal(38, 18), or is not finite."""
-    if not value.is_finite():
+    digits than Decimal(38, 18), is not finite, or is no ``Decimal``."""
+    if type(value) is not Decimal or not value.is_finite():
         raise InvalidOperation
     return _DECIMAL_38_18.quantize(value, _STEP)
 
