@@ -24,6 +24,7 @@ from engine.outcomes import Disposition, Outcome
 from schemas.catalogue import load_catalogue
 from schemas.codec import Record, decode_record, encode, key_of, topic_of
 from schemas.errors import SchemaError
+from schemas.fields import Count
 from streams.dead_letters import dead_letter
 from streams.translate import to_account_event, to_broadcast_event, to_wire
 
@@ -41,8 +42,8 @@ class _Line(msgspec.Struct, frozen=True):
     topic: str
     key: str | None
     value: msgspec.Raw
-    partition: int | None = None
-    offset: int | None = None
+    partition: Count | None = None
+    offset: Count | None = None
     timestamp_ms: int = 0
 
 
@@ -104,7 +105,7 @@ class LogReader:
             self._recorded = line.offset is not None
         if self._recorded != (line.offset is not None):
             raise InvalidLine(f"line {number}: offset: all records of a log have offsets, or none")
-        key = None if line.key is None else line.key.encode("utf-8", "surrogatepass")
+        key = None if line.key is None else line.key.encode()
         if line.offset is None or line.partition is None:
             return LogRecord(self._source(line.topic), line.timestamp_ms, key, value)
         return LogRecord(Source(line.topic, line.partition, line.offset), line.timestamp_ms, key, value)
