@@ -20,7 +20,7 @@ from engine import MarginEngine
 from engine.commands import MarginSnapshot, StepResult
 from engine.events import AccountEvent, BadRecord, Event, Fill, Source
 from engine.outcomes import Disposition, Outcome
-from schemas.codec import decode_record, encode
+from schemas.codec import decode_record, encode, key_of
 from schemas.errors import Reason, SchemaError
 from schemas.events.dead_letters import DeadLetterV1
 from streams.dead_letters import dead_letter
@@ -56,11 +56,16 @@ class DecodedBatch:
 
 @dataclass(slots=True)
 class BatchEffects:
-    """What the shell has to do after a step: write these rows, publish these messages."""
+    """What the shell has to do after a step: write these rows, publish these messages.
+
+    ``dead_letters`` are those of records that no row knows; those of known accounts are in their rows' outbox.
+    ``bad`` are the reasons of all bad records by offset.
+    """
 
     dirty: dict[int, list[str]]
     dead_letters: list[DeadLetterV1]
     snapshots: list[OutboxEntry]
+    bad: dict[int, str] = field(default_factory=dict)
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -108,10 +113,12 @@ class RiskRunner:
         for account in result.touched:
             self._own(account, batch.partition)
         effects = self._collect(result)
-        effects.dead_letters = batch.dead_letters + self._rejections(batch, result.outcomes)
+        letters = batch.dead_letters + self._rejections(batch, result.outcomes)
+        effects.bad = {letter.offset: letter.reason for letter in letters}
+        effects.dead_letters = [letter for letter in letters if not self._owe(letter)]
         counts = self.counts[batch.topic, batch.partition]
         counts["read"] += batch.read
-        counts["dead_lettered"] += len(effects.dead_letters)
+        counts["dead_lettered"] += len(letters)
         for event, outcome in zip(batch.events, result.outcomes, strict=True):
             if not isinstance(event, BadRecord) and outcome.disposition is not Disposition.REJECTED:
                 counts[outcome.disposition.value] += 1
@@ -167,6 +174,15 @@ class RiskRunner:
     def home(self, account: str) -> int | None:
         """The partition of an account of this worker."""
         return self._partition_of.get(account)
+
+    def _owe(self, letter: DeadLetterV1) -> bool:
+        """Put a dead letter into the row of its account, whose watermark would hide the record from a replay. False
+        when no row knows the record: it is read again until it is reported."""
+        book = self.engine.book(letter.key)
+        if book is None or self._partition_of.get(letter.key) != letter.partition:
+            return False
+        self.outbox.add(letter.key, OutboxEntry("dead-letters", key_of(letter), encode(letter)))
+        return True
 
     def _own(self, account: str, partition: int) -> None:
         if account not in self._partition_of:

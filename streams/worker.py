@@ -1,9 +1,9 @@
 """The risk worker: moves bytes between Kafka and the runner, in the one order that survives a crash.
 
-Owns that order. For a batch of account events: decode and step; make its dead letters durable; write the dirty rows to
-the changelog; only when those are durable publish what the rows owe; acknowledge. Every write is registered with the
-commit gate, so source offsets are committed after all of it. For a broadcast batch the same, without an
-acknowledgement: marks have no committed offset, the rows they change say which version they saw.
+Owns that order. For a batch of account events: decode and step; mark the changed rows dirty; write them to the
+changelog; when they are durable, publish what they owe (commands, decisions, dead letters); acknowledge. Every write is
+registered with the commit gate, so source offsets are committed after all of it. For a broadcast batch the same,
+without an acknowledgement: marks have no committed offset, decisions say which version they saw.
 
 Trail: before it ``streams.agents`` (a coalesced batch), after it ``streams.runner``; then ``streams.outbox``.
 """
@@ -11,27 +11,23 @@ Trail: before it ``streams.agents`` (a coalesced batch), after it ``streams.runn
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer
 
 from schemas.codec import encode, key_of
 from schemas.events.dead_letters import DeadLetterV1
+from streams.broadcast import BroadcastReader
 from streams.dead_letters import DeadLetterLimit
+from streams.errors import NotOwner, OwnershipLost
 from streams.outbox import Outbox
 from streams.rows import OutboxEntry
-from streams.runner import BatchEffects, InputRecord, RiskRunner, partition_of
-from streams.transport.durability import DurabilityGate
+from streams.runner import BatchEffects, RiskRunner, partition_of
+from streams.state import RowTable
+from streams.transport import DurabilityGate, Record, RecordBatch
 
-
-class Rows(Protocol):
-    """What the worker needs of the row table."""
-
-    def mark_dirty(self, partition: int, key: bytes) -> None: ...
-    async def flush(self, partition: int, generation: int | None = None) -> asyncio.Future[object] | None: ...
-    def dirty_partitions(self) -> Sequence[int]: ...
+log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -54,14 +50,14 @@ class Publisher:
         return await self.send(OutboxEntry("dead-letters", key_of(letter), encode(letter)))
 
 
-def observe(limit: DeadLetterLimit, records: Sequence[InputRecord], letters: Sequence[DeadLetterV1]) -> None:
-    """Count a batch toward the limit, in record order; raises ``DeadLetterFlood`` before anything of it is reported."""
-    if not letters:
+def observe(limit: DeadLetterLimit, records: Sequence[Record], bad: Mapping[int, str]) -> None:
+    """Count a batch toward the limit, in record order; ``bad`` has the reason by offset. Raises ``DeadLetterFlood``
+    before anything of the batch is reported or acknowledged."""
+    if not bad:
         limit.good(len(records))
         return
-    reasons = {letter.offset: letter.reason for letter in letters}
     for record in records:
-        if (reason := reasons.get(record.offset)) is None:
+        if (reason := bad.get(record.offset)) is None:
             limit.good()
         else:
             limit.bad(reason)
@@ -71,97 +67,108 @@ class RiskWorker:
     """Drives one ``RiskRunner`` with what Kafka delivers."""
 
     def __init__(
-        self,
-        rows: Rows,
-        publisher: Publisher,
-        gate: DurabilityGate,
-        partitions: int,
-        limits: Mapping[str, DeadLetterLimit],
+        self, publisher: Publisher, gate: DurabilityGate, partitions: int, limits: Mapping[str, DeadLetterLimit]
     ) -> None:
-        self._rows = rows
         self._publisher = publisher
         self._gate = gate
         self._limits = limits
-        self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.outbox = Outbox(publisher.send, self._on_delivered)
         self.runner = RiskRunner(self.outbox, partitions)
-        self.catch_up: Callable[[], Awaitable[None]] | None = None
+        self.rows: RowTable | None = None
+        self.broadcast: BroadcastReader | None = None
 
-    async def on_batch(self, topic: str, partition: int, records: Sequence[InputRecord], generation: int) -> None:
-        """Apply one batch of account events; returns when every write it needs is on its way and registered."""
-        batch = self.runner.decode(topic, partition, records)
-        if self.runner.lacks_reference(batch) and self.catch_up is not None:
+    async def on_batch(self, batch: RecordBatch) -> None:
+        """Apply one batch of account events; returns when every write it needs is registered with the gate.
+
+        Raises ``OwnershipLost`` when the partition is another worker's: the batch must not be acknowledged.
+        """
+        rows, broadcast = self._parts()
+        await broadcast.ready.wait()
+        decoded = self.runner.decode(batch.topic, batch.partition, batch.records)
+        if self.runner.lacks_reference(decoded):
             # A listing published before the fill is heard of before the fill is judged.
-            await self.catch_up()
-        async with self._locks[partition]:
-            effects = self.runner.apply(batch)
-            observe(self._limits[topic], records, effects.dead_letters)
-            await self._report(effects.dead_letters)
-            await self._write(effects, partition, generation)
-        await self._write_elsewhere(effects, {partition})
+            await broadcast.catch_up()
+        if batch.partition not in rows.owned():
+            raise NotOwner(f"partition {batch.partition} is not taken over")
+        effects = self.runner.apply(decoded)
+        # No await between a changed book and its dirty mark: a cancelled batch is a duplicate when it comes again.
+        self._mark(effects)
+        observe(self._limits[batch.topic], batch.records, effects.bad)
+        for letter in effects.dead_letters:
+            self._gate.register(await self._publisher.send_dead_letter(letter), "a dead letter")
+        await self._flush(batch.partition, batch.generation, {batch.topic: batch.offset})
 
-    async def on_broadcast(self, topic: str, partition: int, records: Sequence[InputRecord]) -> None:
+    async def on_broadcast(self, topic: str, records: Sequence[Record]) -> None:
         """Apply marks, reference data or settlements to every account of this worker."""
-        del partition
-        await self._write_elsewhere(self.runner.apply_broadcast(topic, records), set())
+        effects = self.runner.apply_broadcast(topic, records)
+        self._mark(effects)
+        await self._flush_all(effects.dirty)
+        for snapshot in effects.snapshots:
+            # Best effort by contract: a lost snapshot is followed by the next.
+            await self._publisher.send(snapshot)
 
     async def on_recovered(self, partition: int, rows: Mapping[bytes, bytes]) -> None:
-        """Adopt a partition, resend what its rows owe, and judge its accounts on the market as it stands."""
+        """Adopt a partition and resend what its rows owe; its accounts are judged at the next step."""
         self.runner.load(partition, rows)
-        for account in self.outbox.owing():
-            if self.runner.home(account) == partition:
-                await self._publish(account)
-        await self._write_elsewhere(self.runner.evaluate(), set())
+        for future in await self._publish(partition, self.outbox.serial):
+            self._gate.register(future, "what a recovered row owed")
 
     def on_lost(self, partition: int) -> None:
         """Forget a partition."""
         self.runner.drop(partition)
 
-    async def write_leftovers(self) -> None:
-        """Write rows that were left dirty by confirmed deliveries or by a cancelled batch."""
-        for partition in self._rows.dirty_partitions():
-            async with self._locks[partition]:
-                await self._flush(partition, (), None)
+    async def tidy(self) -> None:
+        """Judge accounts adopted since the last step, and write what confirmed deliveries or a rebalance left dirty."""
+        rows, broadcast = self._parts()
+        if broadcast.ready.is_set():
+            self._mark(self.runner.evaluate())
+        await self._flush_all(partition for partition in sorted(rows.owned()) if rows.dirty(partition))
 
-    async def _report(self, letters: Iterable[DeadLetterV1]) -> None:
-        # Dead letters become durable before the rows whose watermarks would hide them from a replay.
-        futures = [await self._publisher.send_dead_letter(letter) for letter in letters]
-        for future in futures:
-            self._gate.register(future, "a dead letter")
-        if futures:
-            await asyncio.gather(*futures)
+    def _parts(self) -> tuple[RowTable, BroadcastReader]:
+        assert self.rows is not None and self.broadcast is not None, "the worker is wired by streams.app"
+        return self.rows, self.broadcast
 
-    async def _write_elsewhere(self, effects: BatchEffects, written: set[int]) -> None:
-        for partition in effects.dirty.keys() - written:
-            async with self._locks[partition]:
-                await self._write(effects, partition, None)
-        for snapshot in effects.snapshots:
-            # Best effort by contract: a lost snapshot is followed by the next.
-            await self._publisher.send(snapshot)
+    def _mark(self, effects: BatchEffects) -> None:
+        for partition, accounts in effects.dirty.items():
+            for account in accounts:
+                self._mark_row(partition, account)
 
-    async def _write(self, effects: BatchEffects, partition: int, generation: int | None) -> None:
-        accounts = effects.dirty.get(partition, [])
-        for account in accounts:
-            self._rows.mark_dirty(partition, account.encode())
-        await self._flush(partition, accounts, generation)
+    def _mark_row(self, partition: int, account: str) -> None:
+        rows, _ = self._parts()
+        try:
+            rows.mark_dirty(partition, account.encode())
+        except OwnershipLost:
+            # Between giving a partition up and being told so: its next owner decides from the durable row.
+            log.info("partition %s went to another worker while %s changed", partition, account)
 
-    async def _flush(self, partition: int, accounts: Sequence[str], generation: int | None) -> None:
-        durable = await self._rows.flush(partition, generation)
-        owing = [account for account in accounts if self.outbox.entries(account)]
-        if durable is not None and owing:
-            self._gate.register(asyncio.ensure_future(self._publish_after(durable, owing)), "a command or decision")
+    async def _flush_all(self, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            try:
+                await self._flush(partition, None, {})
+            except OwnershipLost as lost:
+                # The rows stay dirty while a rebalance keeps the partition here, and are void when it does not.
+                log.info("partition %s not written: %s", partition, lost)
 
-    async def _publish_after(self, durable: asyncio.Future[None], accounts: Iterable[str]) -> object:
+    async def _flush(self, partition: int, generation: int | None, sources: Mapping[str, int]) -> None:
+        rows, _ = self._parts()
+        serial = self.outbox.serial
+        durable = await rows.flush(partition, generation=generation, sources=sources)
+        if any(self.runner.home(account) == partition for account in self.outbox.owing()):
+            publication = asyncio.ensure_future(self._publish_after(durable, partition, serial))
+            self._gate.register(publication, "what rows owe")
+
+    async def _publish_after(self, durable: asyncio.Future[None], partition: int, serial: int) -> object:
         await durable
-        for account in accounts:
-            await self._publish(account)
-        return None
+        return await asyncio.gather(*await self._publish(partition, serial))
 
-    async def _publish(self, account: str) -> None:
-        for future in await self.outbox.publish(account):
-            self._gate.register(future, "a command or decision")
+    async def _publish(self, partition: int, serial: int) -> list[asyncio.Future[object]]:
+        futures = []
+        for account in self.outbox.owing():
+            if self.runner.home(account) == partition:
+                futures += await self.outbox.publish(account, serial)
+        return futures
 
     def _on_delivered(self, account: str) -> None:
         partition = self.runner.home(account)
         if partition is not None:
-            self._rows.mark_dirty(partition, account.encode())
+            self._mark_row(partition, account)

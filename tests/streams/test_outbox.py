@@ -39,9 +39,9 @@ def test_messages_leave_in_order_and_only_once_while_in_flight() -> None:
         broker = Broker()
         for name in ("1", "2"):
             broker.outbox.add("alice", entry(name))
-        await broker.outbox.publish("alice")
+        await broker.outbox.publish("alice", broker.outbox.serial)
         broker.outbox.add("alice", entry("3"))
-        await broker.outbox.publish("alice")
+        await broker.outbox.publish("alice", broker.outbox.serial)
         assert [b"1", b"2", b"3"] == broker.values
 
     asyncio.run(scenario())
@@ -51,7 +51,7 @@ def test_a_confirmed_message_leaves_the_row_and_the_row_is_written_again() -> No
     async def scenario() -> None:
         broker = Broker()
         broker.outbox.add("alice", entry("1"))
-        await broker.outbox.publish("alice")
+        await broker.outbox.publish("alice", broker.outbox.serial)
         assert [entry("1")] == list(broker.outbox.entries("alice"))
         await broker.confirm(0)
         assert [] == list(broker.outbox.entries("alice"))
@@ -65,10 +65,10 @@ def test_confirmation_out_of_order_keeps_the_other_message_owed() -> None:
         broker = Broker()
         broker.outbox.add("alice", entry("1"))
         broker.outbox.add("alice", entry("2", "margin-events"))
-        await broker.outbox.publish("alice")
+        await broker.outbox.publish("alice", broker.outbox.serial)
         await broker.confirm(1)
         assert [entry("1")] == list(broker.outbox.entries("alice"))
-        await broker.outbox.publish("alice")
+        await broker.outbox.publish("alice", broker.outbox.serial)
         assert 2 == len(broker.sent)
 
     asyncio.run(scenario())
@@ -78,7 +78,7 @@ def test_a_failed_delivery_stays_owed() -> None:
     async def scenario() -> None:
         broker = Broker()
         broker.outbox.add("alice", entry("1"))
-        await broker.outbox.publish("alice")
+        await broker.outbox.publish("alice", broker.outbox.serial)
         broker.sent[0][1].set_exception(ConnectionError("broker gone"))
         await asyncio.sleep(0)
         assert [entry("1")] == list(broker.outbox.entries("alice"))
@@ -91,13 +91,25 @@ def test_a_recovered_row_is_sent_again_even_if_it_was_in_flight_before() -> None
     async def scenario() -> None:
         broker = Broker()
         broker.outbox.add("alice", entry("1"))
-        await broker.outbox.publish("alice")
+        await broker.outbox.publish("alice", broker.outbox.serial)
         broker.outbox.drop(["alice"])
         broker.outbox.load("alice", [entry("1")])
-        await broker.outbox.publish("alice")
+        await broker.outbox.publish("alice", broker.outbox.serial)
         assert [b"1", b"1"] == broker.values
         await broker.confirm(0)
         assert [entry("1")] == list(broker.outbox.entries("alice")), "the confirmation of a former life does not count"
+
+    asyncio.run(scenario())
+
+
+def test_what_was_added_after_the_row_was_encoded_waits_for_the_next_row() -> None:
+    async def scenario() -> None:
+        broker = Broker()
+        broker.outbox.add("alice", entry("1"))
+        encoded = broker.outbox.serial
+        broker.outbox.add("alice", entry("2"))
+        await broker.outbox.publish("alice", encoded)
+        assert [b"1"] == broker.values
 
     asyncio.run(scenario())
 
@@ -107,7 +119,7 @@ def test_accounts_are_independent() -> None:
         broker = Broker()
         broker.outbox.add("alice", entry("1"))
         broker.outbox.add("bob", entry("2"))
-        await broker.outbox.publish("bob")
+        await broker.outbox.publish("bob", broker.outbox.serial)
         assert [b"2"] == broker.values
         assert ["alice", "bob"] == broker.outbox.owing()
 

@@ -10,6 +10,7 @@ import pytest
 
 from engine.state import canonical_text
 from schemas.codec import decode
+from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.liquidations import LiquidationCommandV1
 from streams.outbox import Outbox
 from streams.rows import OutboxEntry, UnreadableRow, decode_row
@@ -100,7 +101,8 @@ BAD_FILLS: list[tuple[str, bytes, str, str]] = [
     ("40 digits", orjson.dumps({**fill().value, "quantity": "1" * 40}), "bad_format", "quantity"),
     ("2^64", orjson.dumps({**fill().value, "quantity": str(2**64)}), "bad_format", "quantity"),
     ("beyond int64", orjson.dumps({**fill().value, "quantity": "999999999999"}), "amount_out_of_range", "quantity"),
-    ("unknown instrument", orjson.dumps(fill(event_id="f-2", instrument="DOGE-PERP").value), "unknown_instrument", "instrument"),
+    ("unknown instrument", orjson.dumps(fill(event_id="f-2", instrument="DOGE-PERP").value),
+     "unknown_instrument", "instrument"),
     ("off lot", orjson.dumps(fill(event_id="f-2", quantity="0.0001").value), "quantity_off_lot", "quantity"),
     ("off tick", orjson.dumps(fill(event_id="f-2", price="1500.05").value), "price_off_tick", "price"),
     ("expired", orjson.dumps(fill(event_id="f-2", instrument="BTC-30D", trade_time_us=1_700_000_000_000_000).value),
@@ -120,7 +122,10 @@ def test_a_bad_fill_gets_its_reason_and_costs_only_itself(
         Record(b"alice", orjson.dumps(fill(event_id="f-3").value), 2),
     ]
     effects = driver.runner.apply(driver.runner.decode("fills", partition, records))
-    assert [(reason, field, 1)] == [(letter.reason, letter.field, letter.offset) for letter in effects.dead_letters]
+    assert {1: reason} == effects.bad
+    (letter,) = (decode(entry.topic, entry.value) for entry in driver.runner.outbox.entries("alice"))
+    assert isinstance(letter, DeadLetterV1)
+    assert (reason, field, 1) == (letter.reason, letter.field, letter.offset)
     book = driver.runner.engine.book("alice")
     assert book is not None
     assert 200_000_000 == book.positions["ETH-PERP"].quantity_e8, name
@@ -142,7 +147,7 @@ def test_a_record_in_a_foreign_partition_does_not_move_the_watermark(driver: Dri
     foreign = (partition_of(b"alice", PARTITIONS) + 1) % PARTITIONS
     driver.offsets["fills", foreign] = 1000
     effects = driver.send("fills", b"alice", orjson.dumps(fill(event_id="f-2").value), partition=foreign)
-    assert ["wrong_partition"] == [letter.reason for letter in effects.dead_letters]
+    assert ["wrong_partition"] == [letter.reason for letter in effects.dead_letters], "no row knows it"
     book = driver.runner.engine.book("alice")
     assert book is not None and 0 == book.applied["fills"]
 
