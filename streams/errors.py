@@ -64,6 +64,10 @@ class ChangelogBehindStore(FatalStreamError):
     """The local store is ahead of its changelog: the topic was deleted, or the broker lost its tail."""
 
 
+class RecoveryGap(FatalStreamError):
+    """Changelog records were fetched and lost in a rebalance; the rows would be incomplete."""
+
+
 class RecoveryStalled(FatalStreamError):
     """Recovery made no progress for too long."""
 

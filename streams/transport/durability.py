@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from streams.errors import DurabilityLost, OwnershipLost
 
@@ -23,7 +24,7 @@ class DurabilityGate:
 
     def __init__(self, on_failure: Callable[[DurabilityLost], object] | None = None) -> None:
         self._on_failure = on_failure
-        self._pending: set[asyncio.Future[object]] = set()
+        self._pending: set[asyncio.Future[Any]] = set()
         self._lost: DurabilityLost | None = None
         self._disowned: OwnershipLost | None = None
 
@@ -37,7 +38,7 @@ class DurabilityGate:
         """Why nothing will ever be committed again, if so."""
         return self._lost
 
-    def register(self, future: asyncio.Future[object], what: str) -> None:
+    def register(self, future: asyncio.Future[Any], what: str) -> None:
         """Hold back commits until ``future`` is done; ``what`` names the write in the error of a failed one."""
         self._pending.add(future)
         future.add_done_callback(lambda done: self._settle(done, what))
@@ -61,7 +62,7 @@ class DurabilityGate:
         """Open the gate again after partitions were revoked. A failure that stops the worker is not forgotten."""
         self._disowned = None
 
-    def _settle(self, future: asyncio.Future[object], what: str) -> None:
+    def _settle(self, future: asyncio.Future[Any], what: str) -> None:
         self._pending.discard(future)
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
         if error is None:

@@ -20,6 +20,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faust.transport.consumer import RecordMap, ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
 
 from streams.errors import ChangelogTruncated, SourceJumped
 from streams.transport.lease import GroupLease
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from streams.transport.consumer import CoalescingConsumer
 
 _CHUNK_RECORDS = 512
+_COORDINATOR_CHECK_S = 1.0
 
 
 @dataclass(slots=True)
@@ -78,6 +80,14 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         """A completed join is a sign of membership like a heartbeat."""
         self.lease.renew(self.lease.now())
         await super().on_partitions_assigned(assigned, generation_id)
+
+    @Service.task
+    async def _watch_coordinator(self) -> None:
+        """Stop on what the group coordinator refuses for good (a session timeout, an authorization). aiokafka tells
+        it to whoever fetches, and Faust does not fetch before partitions are assigned: it would wait for ever."""
+        async for _ in self.itertimer(_COORDINATOR_CHECK_S, name="watch_coordinator"):
+            if not self.app.client_only:
+                self._ensure_consumer()._coordinator.check_errors()
 
     def wake(self) -> None:
         """Look at the buffers again now: a partition became fetchable. Callable from any thread."""
