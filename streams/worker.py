@@ -108,7 +108,12 @@ class RiskWorker:
             await self._publisher.send(snapshot)
 
     async def on_recovered(self, partition: int, rows: Mapping[bytes, bytes]) -> None:
-        """Adopt a partition and resend what its rows owe; its accounts are judged at the next step."""
+        """Adopt a partition and resend what its rows owe; its accounts are judged at the next step.
+
+        Not before the broadcast topics were read to their end: nobody is judged on the prices of long ago.
+        """
+        _, broadcast = self._parts()
+        await broadcast.ready.wait()
         self.runner.load(partition, rows)
         for future in await self._publish(partition, self.outbox.serial):
             self._gate.register(future, "what a recovered row owed")

@@ -1,0 +1,167 @@
+"""The application factory: one Faust app per role, wired from settings.
+
+Owns the wiring and nothing else; read it once and you know which part talks to which. Each role is a process of its
+own with a consumer group of its own, so that a slow audit trail or a busy oracle never delays a liquidation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import faust
+from aiokafka import AIOKafkaProducer
+
+from schemas.catalogue import load_catalogue
+from streams.agents import concurrent_agent, ordered_agent
+from streams.audit.connect import open_store
+from streams.audit.migrations import Migrator
+from streams.audit.writer import AuditWriter
+from streams.broadcast import BroadcastReader
+from streams.dead_letters import DeadLetterLimit
+from streams.kafka_admin import ensure_changelog
+from streams.oracle_worker import OracleWorker
+from streams.settings import Settings
+from streams.state import MemoryStore, RocksDBStore, RowStore, row_table
+from streams.transport import (
+    FetchBudget,
+    RecordBatch,
+    broker_urls,
+    check_worker,
+    coalescing_transport,
+    durability_gate,
+    faust_settings,
+)
+from streams.worker import Publisher, RiskWorker
+
+ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
+BROADCAST_TOPICS = ("reference", "settlements", "marks")
+TIDY_INTERVAL_S = 0.25
+
+
+def create_app(settings: Settings, role: str) -> faust.App:
+    """The Faust app of one role: ``risk``, ``oracle`` or ``audit``."""
+    app = _new_app(settings, role)
+    {"risk": _wire_risk, "oracle": _wire_oracle, "audit": _wire_audit}[role](app, settings)
+    return app
+
+
+def run_worker(settings: Settings, role: str) -> None:
+    """Run one role until a signal stops it; exits the process."""
+    app = create_app(settings, role)
+    if role == "risk":
+        (changelog,) = (table.changelog_topic_name for table in app.tables.values())
+        ensure_changelog(
+            settings.kafka, changelog, partitions=settings.partitions, replication=settings.replication
+        )
+    check_worker(app)
+    worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
+    worker.execute_from_commandline()
+
+
+def risk_application(settings: Settings) -> str:
+    """Application id of the risk role: consumer group and prefix of its changelog."""
+    return f"{settings.application}-risk"
+
+
+def _new_app(settings: Settings, role: str) -> faust.App:
+    instance = f"{settings.instance}-{role}" if settings.instance else ""
+    app = faust.App(
+        f"{settings.application}-{role}",
+        broker=broker_urls(settings.kafka),
+        datadir=str(Path(settings.data_dir) / f"{role}-{settings.instance or 'worker'}"),
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
+        **faust_settings(
+            commit_interval_s=settings.commit_interval_s,
+            session_timeout_s=settings.session_timeout_s,
+            heartbeat_s=settings.heartbeat_s,
+            rebalance_timeout_s=settings.rebalance_timeout_s,
+            standby_replicas=settings.standby_replicas,
+            instance=instance,
+        ),
+    )
+    coalescing_transport(app).budget = FetchBudget(settings.batch_records_max, settings.batch_bytes_max)
+    return app
+
+
+def _partition_counts(settings: Settings) -> dict[str, int]:
+    return {name: topic.partition_count(settings.partitions) for name, topic in load_catalogue().items()}
+
+
+def _limits(settings: Settings) -> dict[str, DeadLetterLimit]:
+    return {
+        topic: DeadLetterLimit(
+            topic,
+            consecutive_max=settings.dead_letters_consecutive_max,
+            window=settings.dead_letters_ratio_window,
+        )
+        for topic in load_catalogue()
+    }
+
+
+def _publisher(app: faust.App, settings: Settings) -> Publisher:
+    def producer() -> AIOKafkaProducer:
+        return cast(AIOKafkaProducer, app.producer._ensure_producer())  # type: ignore[attr-defined]
+
+    return Publisher(producer, _partition_counts(settings))
+
+
+def _row_store(settings: Settings, directory: Path) -> RowStore:
+    return MemoryStore() if settings.store == "memory" else RocksDBStore(directory / "accounts")
+
+
+def _wire_risk(app: faust.App, settings: Settings) -> None:
+    """fills, collateral, acks -> rows -> commands; reference, settlements and marks beside them."""
+    worker = RiskWorker(
+        _publisher(app, settings), durability_gate(app), settings.partitions, _limits(settings)
+    )
+    worker.rows = row_table(
+        app,
+        "accounts",
+        partitions=settings.partitions,
+        row_store=_row_store(settings, Path(app.conf.datadir)),
+        sources=ACCOUNT_TOPICS,
+        encode=worker.runner.encode,
+        on_partition_recovered=worker.on_recovered,
+        on_partition_lost=worker.on_lost,
+    )
+    worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast)
+    app.service(worker.broadcast)
+    for topic in ACCOUNT_TOPICS:
+        ordered_agent(app, topic, settings.partitions, worker.on_batch)
+
+    @app.timer(TIDY_INTERVAL_S)
+    async def tidy() -> None:
+        if not (app.rebalancing or app.in_recovery):
+            await worker.tidy()
+
+
+def _wire_oracle(app: faust.App, settings: Settings) -> None:
+    """prices -> marks; and the bad records of the topics that every risk worker reads."""
+    worker = OracleWorker(_publisher(app, settings), durability_gate(app), _limits(settings))
+    worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast)
+    app.service(worker.broadcast)
+    counts = _partition_counts(settings)
+    ordered_agent(app, "prices", counts["prices"], worker.on_prices)
+    for topic in BROADCAST_TOPICS:
+        ordered_agent(app, topic, counts[topic], worker.on_checked)
+
+
+def _wire_audit(app: faust.App, settings: Settings) -> None:
+    """Every topic -> one row per record; offsets are committed after the insert."""
+    store = open_store(settings.clickhouse)
+    Migrator(store).apply()
+    writer = AuditWriter(store, rows_max=settings.audit_rows_max, linger_s=settings.audit_linger_s)
+
+    async def store_batch(batch: RecordBatch) -> None:
+        await writer.add(batch.topic, batch.partition, batch.records)
+
+    for topic, partitions in _partition_counts(settings).items():
+        concurrent_agent(app, topic, partitions, store_batch)
+
+    @app.on_before_shutdown.connect
+    async def close(sender: faust.App, **arguments: object) -> None:
+        del sender, arguments
+        await writer.close()
+        store.close()
