@@ -7,17 +7,23 @@ a key would move to another partition, and with it an account to a worker that d
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from kafka import KafkaAdminClient
+from kafka.errors import TopicAlreadyExistsError
 
 from schemas.catalogue import Topic
+from streams.errors import StreamsError
+from streams.kafka_errors import mapped_errors
 
 _DAY_MS = 86_400_000
+CHANGELOG_COMPACTION_LAG_MS = _DAY_MS
+"""Longer than any outage during which a replaced worker could still be paused with unsent rows."""
 _RECORD_BYTES_MAX = 2_097_152
 
 
-class PartitionMismatch(Exception):
+class PartitionMismatch(StreamsError):
     """A topic exists with another number of partitions than the manifest and the settings ask for."""
 
     def __init__(self, topic: str, found: int, expected: int) -> None:
@@ -38,10 +44,9 @@ def ensure_topics(
 ) -> TopicsReport:
     """Create the topics that are missing; ``accounts`` is the partition count of account-keyed topics.
 
-    Raises ``PartitionMismatch`` before anything is created, and kafka's errors when the cluster cannot be reached.
+    Raises ``PartitionMismatch`` before anything is created, ``KafkaFailed`` when the cluster cannot be reached.
     """
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
-    try:
+    with mapped_errors(bootstrap), closing(KafkaAdminClient(bootstrap_servers=bootstrap.split(","))) as admin:
         found = {name: count for name, count in _partition_counts(admin).items() if name in catalogue}
         for name, count in sorted(found.items()):
             if count != (expected := catalogue[name].partition_count(accounts)):
@@ -53,6 +58,33 @@ def ensure_topics(
             admin.create_topics(missing)
             admin.wait_for_topics(list(missing))
         return TopicsReport(tuple(sorted(missing)), tuple(sorted(found)))
+
+
+def ensure_changelog(bootstrap: str, name: str, *, partitions: int, replication: int) -> bool:
+    """Create the changelog of a row table unless it exists; returns whether it was created.
+
+    Compacted, but not before ``CHANGELOG_COMPACTION_LAG_MS``: a row that a replaced owner wrote late must be found and
+    written over before it can become the only one of its key (``streams.state.fence``). Raises ``PartitionMismatch``.
+    """
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    try:
+        found = _partition_counts(admin).get(name)
+        if found is not None:
+            if found != partitions:
+                raise PartitionMismatch(name, found, partitions)
+            return False
+        configs = {
+            "cleanup.policy": "compact",
+            "min.compaction.lag.ms": str(CHANGELOG_COMPACTION_LAG_MS),
+            "max.message.bytes": str(_RECORD_BYTES_MAX),
+        }
+        options = {"num_partitions": partitions, "replication_factor": replication, "configs": configs}
+        try:
+            admin.create_topics({name: options})
+        except TopicAlreadyExistsError:
+            return False  # Another worker of a fresh group was first.
+        admin.wait_for_topics([name])
+        return True
     finally:
         admin.close()
 
