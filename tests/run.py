@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _default_arguments() -> list[str]:
     # Two workers at most: each starts servers of its own, and the fault tests need cores to be meaningful.
-    return ["-q", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "loadfile"]
+    return ["-q", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "loadfile", "--durations", "10"]
 
 
 def _passes(name: str, command: list[str]) -> bool:
