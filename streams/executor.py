@@ -68,12 +68,15 @@ def execution_price(instrument: Instrument, fair: float, is_buy: bool, limit_e8:
     fair_e8 = round(fair * E8)
     spread_e8 = fair_e8 * HALF_SPREAD_PPM // PPM
     if is_buy:
-        price_e8 = min(-(-(fair_e8 + spread_e8) // tick_e8) * tick_e8, limit_e8 // tick_e8 * tick_e8)
+        price_e8 = min(_ceiling(max(tick_e8, fair_e8 + spread_e8), tick_e8), limit_e8 // tick_e8 * tick_e8)
         return price_e8 if price_e8 >= max(tick_e8, fair_e8) else None
-    floor_e8 = max(tick_e8, -(-limit_e8 // tick_e8) * tick_e8)
-    price_e8 = max((fair_e8 - spread_e8) // tick_e8 * tick_e8, floor_e8)
+    price_e8 = max(tick_e8, (fair_e8 - spread_e8) // tick_e8 * tick_e8, _ceiling(limit_e8, tick_e8))
     # One tick is the least a price can be: a worthless option is still taken off the account's hands for it.
     return price_e8 if price_e8 <= max(tick_e8, fair_e8) else None
+
+
+def _ceiling(price_e8: int, tick_e8: int) -> int:
+    return -(-price_e8 // tick_e8) * tick_e8
 
 
 @dataclass(slots=True)
@@ -101,7 +104,7 @@ class MarketHistory:
                 self.assets[event.asset.asset_id] = event.asset
 
     def as_of(self, version: int, time_us: int) -> Market:
-        """The market with the newest mark of each feed up to ``version``; the oldest one remembered if all are newer."""
+        """The market with the newest mark of each feed up to ``version``, or the oldest one remembered."""
         marks = {
             feed: next((mark for mark in reversed(history) if mark.version <= version), history[0])
             for feed, history in self._marks.items()

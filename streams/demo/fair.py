@@ -33,6 +33,7 @@ class FairPrices:
                 self._instruments[event.instrument.instrument_id] = event.instrument
             elif isinstance(event, CollateralAssetListed):
                 self._assets[event.asset.asset_id] = event.asset
+        self._newest = Market(self._instruments, self._assets, {}, 0)
 
     def trade_price(self, name: str, minute: Minute, is_buy: bool, half_spread_ppm: int) -> Decimal:
         """What a taker pays or gets: the fair price and half a spread, on the tick, at least one tick."""
@@ -50,6 +51,12 @@ class FairPrices:
         return float(unit_greeks(contract_table((name,), self._market(minute))).delta[0])
 
     def _market(self, minute: Minute) -> Market:
+        """The market at ``minute``; the last one asked for is kept, because orders come in time order."""
+        if self._newest.time_us != minute.time_us:
+            self._newest = self._make_market(minute)
+        return self._newest
+
+    def _make_market(self, minute: Minute) -> Market:
         marks = {
             feed: MarkPrice(
                 version=0,

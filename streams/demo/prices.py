@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.resources import files
+from itertools import pairwise
 from random import Random
 
 from schemas.events.prices import PriceV1, VolatilityNodeV1
@@ -69,7 +70,6 @@ class Minute:
     price: dict[str, Decimal]
     funding_rate: Decimal
     surface: tuple[VolatilityNodeV1, ...]
-    volatility: float
 
 
 def load_minutes() -> tuple[Minute, ...]:
@@ -80,10 +80,7 @@ def load_minutes() -> tuple[Minute, ...]:
     funding = _Funding(index[0])
     volatility = _implied_volatility(index)
     surfaces = [_surface(volatility[at]) for at in range(0, len(rows), _SURFACE_MINUTES)]
-    return tuple(
-        _minute(row, at, funding, surfaces[at // _SURFACE_MINUTES], volatility[at // _SURFACE_MINUTES * _SURFACE_MINUTES])
-        for at, row in enumerate(rows)
-    )
+    return tuple(_minute(row, funding, surfaces[at // _SURFACE_MINUTES]) for at, row in enumerate(rows))
 
 
 def window(minutes: Sequence[Minute], count: int) -> tuple[Minute, ...]:
@@ -92,9 +89,7 @@ def window(minutes: Sequence[Minute], count: int) -> tuple[Minute, ...]:
     return tuple(minutes[start : start + count])
 
 
-def _minute(
-    row: dict[str, str], at: int, funding: _Funding, surface: tuple[VolatilityNodeV1, ...], volatility: float
-) -> Minute:
+def _minute(row: dict[str, str], funding: _Funding, surface: tuple[VolatilityNodeV1, ...]) -> Minute:
     time_us = int(datetime.fromisoformat(row["minute_utc"]).timestamp()) * 1_000_000
     index = Decimal(row["btc_usd"])
     premium, rate = funding.advance(index)
@@ -108,7 +103,7 @@ def _minute(
         FUTURE: index * (1 + (Decimal("0.04") + 20 * funding.average) * years),
     }
     rounded = {feed: to_tick(price, TICKS[feed]) for feed, price in prices.items()}
-    return Minute(time_us, rounded, rate, surface, volatility)
+    return Minute(time_us, rounded, rate, surface)
 
 
 def to_tick(price: Decimal, tick: Decimal) -> Decimal:
@@ -138,7 +133,7 @@ def _clamp(value: Decimal, limit: Decimal) -> Decimal:
 
 def _implied_volatility(index: Sequence[Decimal]) -> list[float]:
     """At-the-money volatility of the shortest tenors, per minute."""
-    squares = [0.0] + [math.log(float(after / before)) ** 2 for before, after in zip(index, index[1:], strict=False)]
+    squares = [0.0] + [math.log(float(after / before)) ** 2 for before, after in pairwise(index)]
     variance = sum(squares[:1440]) / 1440
     keep = 0.5 ** (1 / 720)
     volatility = []
@@ -168,6 +163,10 @@ def term_volatility(short: float, tenor_days: float) -> float:
     return math.sqrt(_LONG_RUN_VOLATILITY**2 + (short**2 - _LONG_RUN_VOLATILITY**2) * weight)
 
 
+_NOISE_BP = {"alpha": 0, "bravo": 2, "charlie": 6}
+_SILENCE = range(90, 135)
+
+
 class Sources:
     """The publishers of quotes, with their habits.
 
@@ -177,8 +176,6 @@ class Sources:
     """
 
     ORACLES = ("alpha", "bravo", "charlie")
-    _NOISE_BP = {"alpha": 0, "bravo": 2, "charlie": 6}
-    _SILENCE = range(90, 135)
 
     def __init__(self, seed: int) -> None:
         self._random = Random(f"quotes:{seed}")
@@ -194,8 +191,8 @@ class Sources:
             self._quote("venue", feed, minute.price[feed], minute, 0) for feed in FEEDS if feed not in ORACLE_FEEDS
         ]
         for delay_s, source in enumerate(self.ORACLES):
-            noise = Decimal(self._random.randint(-self._NOISE_BP[source], self._NOISE_BP[source])) / 10_000
-            if source == "charlie" and at in self._SILENCE:
+            noise = Decimal(self._random.randint(-_NOISE_BP[source], _NOISE_BP[source])) / 10_000
+            if source == "charlie" and at in _SILENCE:
                 continue
             factor = self._wrong_factor if source == "charlie" and at <= self._wrong_until else Decimal(1)
             for feed in ORACLE_FEEDS:

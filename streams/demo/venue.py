@@ -41,7 +41,9 @@ class Option:
     forward_feed: str
 
 
-def _options(expiry: str, expiry_us: int, forward_feed: str, puts: tuple[int, ...], calls: tuple[int, ...]) -> list[Option]:
+def _options(
+    expiry: str, expiry_us: int, forward_feed: str, puts: tuple[int, ...], calls: tuple[int, ...]
+) -> list[Option]:
     listed = [(strike, False) for strike in puts] + [(strike, True) for strike in calls]
     return [
         Option(f"BTC-{expiry}-{strike}-{'C' if is_call else 'P'}", strike, is_call, expiry_us, forward_feed)
@@ -119,7 +121,7 @@ def _listed(
 
 
 def _parameters(snapshot_minutes: int) -> RiskParametersV1:
-    """Twelve percent initial and nine percent maintenance on an outright position; see the fields' own contract."""
+    """Twelve percent initial and nearly ten percent maintenance margin on an outright position."""
     bitcoin = UnderlyingParametersV1(
         price_range="0.12",
         volatility_up="0.4",
@@ -136,7 +138,7 @@ def _parameters(snapshot_minutes: int) -> RiskParametersV1:
         underlyings={"BTC": bitcoin},
         price_steps=("-1", "-0.75", "-0.5", "-0.25", "0", "0.25", "0.5", "0.75", "1"),
         tails=(TailScenarioV1(price_move="-0.36", weight="0.3"), TailScenarioV1(price_move="0.36", weight="0.3")),
-        maintenance_factor="0.75",
+        maintenance_factor="0.8",
         liquidation_target="1.15",
         release_buffer="1.05",
         limit_price_band="0.03",

@@ -1,0 +1,94 @@
+"""``crossmargin demo``: the whole system on embedded parts, from nothing to a result."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from streams.cli_commands import CommandFailed, InputError, json_option, print_json
+from streams.demo.exchange import Exchange
+from streams.demo.population import ACCOUNTS_MIN
+from streams.demo.prices import INDEX, MINUTES_RECORDED, USDC
+from streams.demo.processes import DemoFailed
+from streams.demo.report import print_report
+from streams.demo.run import DemoOptions, DirectoryTaken, run_demo
+
+MINUTES_MIN = 30
+ACCOUNTS_MAX = 5000
+
+
+@click.command
+@click.option(
+    "--minutes",
+    type=click.IntRange(MINUTES_MIN, MINUTES_RECORDED),
+    default=MINUTES_RECORDED,
+    show_default=True,
+    help="How much of 9 to 14 March 2023 to play, around the depeg.",
+)
+@click.option("--accounts", type=click.IntRange(ACCOUNTS_MIN, ACCOUNTS_MAX), default=200, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other people.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-out"),
+    show_default=True,
+    help="Directory for the audit trail, the chart and the logs; made, or emptied if an earlier run made it.",
+)
+@json_option
+def command(minutes: int, accounts: int, seed: int, out: Path, as_json: bool) -> None:
+    """Play the USDC depeg of March 2023 through the real workers.
+
+    Starts an embedded broker, the Faust workers and an executor, publishes recorded prices and a population of
+    accounts, waits until everything is consumed, and reports from the audit trail. Needs the extra "embedded".
+    """
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    messages = Console(stderr=True)
+    bar = _RunProgress(minutes, messages)
+    try:
+        with bar.progress:
+            result = run_demo(DemoOptions(minutes, accounts, seed, out), bar.start, bar.advance)
+    except DirectoryTaken as error:
+        raise InputError(f"--out: {error}") from error
+    except DemoFailed as error:
+        raise CommandFailed(str(error)) from error
+    if as_json:
+        print_json(result.figures())
+    else:
+        print_report(result, Console())
+
+
+class _RunProgress:
+    """One line on stderr: where the market is and what has become of the accounts."""
+
+    EVERY_MINUTES = 10
+
+    def __init__(self, minutes: int, console: Console) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn(),
+            console=console,
+        )  # fmt: skip
+        self._minutes = minutes
+        self._task = self.progress.add_task("starting broker and workers", total=minutes, state="")
+        self._exchange: Exchange | None = None
+
+    def start(self, exchange: Exchange) -> None:
+        """The run has begun."""
+        self._exchange = exchange
+        self.progress.update(self._task, description="waiting for the workers")
+
+    def advance(self, at: int) -> None:
+        """Minute ``at`` has been published."""
+        if self._exchange is None or (at % self.EVERY_MINUTES and at + 1 < self._minutes):
+            return
+        minute, tally = self._exchange.minutes[at], self._exchange.tally
+        self.progress.update(
+            self._task,
+            completed=at + 1,
+            description=f"BTC {minute.price[INDEX]:>9,.2f}  USDC {minute.price[USDC]:.4f}",
+            state=f"{len(tally.called)} called, {len(tally.liquidated)} liquidated, {tally.commands} commands",
+        )

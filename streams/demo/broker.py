@@ -1,0 +1,64 @@
+"""The embedded Kafka broker of the demonstration: one process, one fresh directory, one free port.
+
+Owns finding, starting and reaching it. It speaks Kafka's protocol well enough for one group of workers and forgets
+nothing within a run; it is not a broker to keep data in.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+
+from streams.demo.processes import Child, DemoFailed
+
+HOST = "127.0.0.1"
+START_SECONDS_MAX = 15.0
+
+
+def start_broker(directory: Path, log: Path) -> tuple[Child, str]:
+    """Start a broker over ``directory`` (made, must be empty); returns it and its address once it accepts clients."""
+    directory.mkdir(parents=True)
+    port = _free_port()
+    command = [str(_executable()), "start", "--data-dir", str(directory), "--only", "kafka", "--kafka-port", str(port)]
+    broker = Child("embedded broker", command, log, os.environ)
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while not _accepts(port):
+        try:
+            broker.check()
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"the embedded broker does not answer on port {port}; see {log}")
+        except DemoFailed:
+            broker.stop()
+            raise
+        time.sleep(0.05)
+    return broker, f"{HOST}:{port}"
+
+
+def _executable() -> Path:
+    """The broker's own binary: the launcher beside it would not pass signals on."""
+    try:
+        import_module("noida_db")
+    except ImportError as error:
+        raise DemoFailed("the embedded broker is not installed: pip install 'crossmargin[embedded]'") from error
+    binary = Path(str(files("noida_db").joinpath("noida-db")))
+    if not os.access(binary, os.X_OK):
+        binary.chmod(0o755)
+    return binary
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,164 @@
+"""Plays the exchange onto Kafka, as fast as the risk workers keep up and no faster.
+
+Owns pacing. Market time must not run away from the decisions taken on it: minute k is published only when the risk
+workers are known to have reached minute k - ``LOOK_AHEAD_MINUTES``, and no liquidation command older than that is
+still without a final answer. What they have reached is told by the answers to a probe: every few minutes one account
+asks for money it does not have, and the refusal names the market time of the state it was decided on. Answers travel
+the whole way, from the raw quote over the mark and the changed row to the outbox, so nothing can hide behind them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+
+from schemas.catalogue import load_catalogue
+from schemas.codec import decode_record
+from streams.demo.exchange import Exchange
+from streams.demo.mistakes import RawRecord
+from streams.demo.processes import DemoFailed
+from streams.sdk import Publisher
+
+LOOK_AHEAD_MINUTES = 20
+STALL_SECONDS_MAX = 60.0
+PROBE_AGAIN_SECONDS = 0.5
+POLL_MS = 5
+SETTLED_CHECKS = 3
+
+TOPICS = tuple(load_catalogue())
+WATCHED = ("margin-events", "liquidations", "liquidation-acks")
+_SNAPSHOT_MARK = b'"type":"margin_snapshot"'
+
+
+class Feeder:
+    """Publishes one run. ``check`` is called while waiting and raises when a process has died."""
+
+    def __init__(
+        self, bootstrap: str, exchange: Exchange, groups: Mapping[str, Sequence[str]], check: Callable[[], None]
+    ) -> None:
+        """``groups`` names the consumer groups of the workers and the topics whose positions each commits."""
+        self._exchange = exchange
+        self._groups = groups
+        self._check = check
+        self._attempt = 0
+        self._publisher = Publisher(bootstrap)
+        self._raw = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+        self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        self._watch = KafkaConsumer(
+            bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, fetch_max_wait_ms=POLL_MS
+        )
+        partitions = _partitions_of(self._watch, WATCHED)
+        self._watch.assign(partitions)
+        self._watch.seek_to_beginning(*partitions)
+
+    def open(self) -> None:
+        """Publish reference data, the first quotes and all deposits, each heard of before the next."""
+        for record in self._exchange.reference():
+            self._publisher.publish(record)
+        self._publisher.flush()
+        for record in self._exchange.deposits():
+            self._publisher.publish(record)
+        self._publisher.flush()
+        self._wait(lambda: self._unread(("collateral",)) == 0, "the risk workers do not take the deposits")
+
+    def play(self, on_minute: Callable[[int], None]) -> None:
+        """Publish every minute in turn; ``on_minute`` hears of each."""
+        minutes = self._exchange.minutes
+        for at in range(len(minutes)):
+            behind = at - LOOK_AHEAD_MINUTES
+            if behind >= 0:
+                self._wait_for(minutes[behind].time_us)
+            records, mistakes = self._exchange.minute(at)
+            for record in records:
+                self._publisher.publish(record)
+            for mistake in mistakes:
+                self._publish_raw(mistake)
+            self._observe()
+            on_minute(at)
+        self._publisher.flush()
+        self._wait_for(minutes[-1].time_us)
+
+    def settle(self) -> None:
+        """Wait until every record is consumed, every command answered, and nothing new has come of it."""
+        quiet: list[Mapping[TopicPartition, int]] = []
+
+        def settled() -> bool:
+            self._observe()
+            ends = self.ends()
+            if self._exchange.oldest_open_command_us is not None or self._unread(TOPICS) or ends not in quiet:
+                quiet.clear()
+            quiet.append(ends)
+            return len(quiet) >= SETTLED_CHECKS
+
+        self._wait(settled, "the workers do not come to rest")
+
+    def ends(self) -> dict[TopicPartition, int]:
+        """End offset of every partition of every topic of the manifest."""
+        ends: dict[TopicPartition, int] = self._watch.end_offsets(_partitions_of(self._watch, TOPICS))
+        return ends
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._publisher.close()
+        self._raw.close()
+        self._watch.close()
+        self._admin.close()
+
+    def _wait_for(self, time_us: int) -> None:
+        """Until the risk workers have reached ``time_us`` and no older command is open."""
+        asked = time.monotonic()
+
+        def reached() -> bool:
+            nonlocal asked
+            self._observe()
+            oldest = self._exchange.oldest_open_command_us
+            if self._exchange.echoed_us >= time_us:
+                return oldest is None or oldest >= time_us
+            if time.monotonic() - asked > PROBE_AGAIN_SECONDS:
+                # The last probe was answered on an older mark: topics have no mutual order. Ask again.
+                asked = time.monotonic()
+                self._attempt += 1
+                self._publisher.publish(self._exchange.probe(self._attempt))
+            return False
+
+        self._wait(reached, "the risk workers do not keep up")
+
+    def _wait(self, condition: Callable[[], bool], complaint: str) -> None:
+        deadline = time.monotonic() + STALL_SECONDS_MAX
+        while not condition():
+            self._check()
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"{complaint}: waited {STALL_SECONDS_MAX:g} s")
+
+    def _observe(self) -> None:
+        """Let the exchange heed what the workers and the executor have said since."""
+        for messages in self._watch.poll(timeout_ms=POLL_MS).values():
+            for message in messages:
+                if _SNAPSHOT_MARK not in message.value:
+                    self._exchange.observe(decode_record(message.topic, message.key, message.value))
+
+    def _publish_raw(self, mistake: RawRecord) -> None:
+        # The original of a repeated record must stand before it.
+        self._publisher.flush()
+        self._raw.send(mistake.topic, key=mistake.key, value=mistake.value).get(timeout=STALL_SECONDS_MAX)
+
+    def _unread(self, topics: Sequence[str]) -> int:
+        """Records of ``topics`` that some group of the workers has not committed yet."""
+        unread = 0
+        for group, committing in self._groups.items():
+            partitions = _partitions_of(self._watch, [topic for topic in committing if topic in topics])
+            committed = self._admin.list_group_offsets([group]).get(group, {})
+            for partition, end in self._watch.end_offsets(partitions).items():
+                position = committed.get(partition)
+                unread += end - (position.offset if position is not None else 0)
+        return unread
+
+
+def _partitions_of(consumer: KafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
+    return [
+        TopicPartition(topic, number)
+        for topic in topics
+        for number in sorted(consumer.partitions_for_topic(topic) or ())
+    ]
