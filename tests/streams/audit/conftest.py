@@ -32,8 +32,13 @@ def chdb_migrated(chdb_url: str) -> Iterator[AuditStore]:
 @pytest.fixture
 def chdb_store(chdb_migrated: AuditStore) -> AuditStore:
     """chDB with empty tables."""
-    for table in (*TABLES, PROGRESS):
-        chdb_migrated.execute(f"TRUNCATE TABLE {table.name}")
+    filled = chdb_migrated.query(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND has({names:Array(String)}, name)"
+        " AND total_rows > 0",
+        {"names": [table.name for table in (*TABLES, PROGRESS)]},
+    )
+    for (name,) in filled.rows:
+        chdb_migrated.execute(f"TRUNCATE TABLE {name}")
     return chdb_migrated
 
 

@@ -26,7 +26,7 @@ HOSTILE = [
     "{account:String}",
     "%(account)s %s %%",
     "héllo ☃ \U0001f600",
-    "`backtick` \"quote\"",
+    '`backtick` "quote"',
     "/* comment */ --",
 ]
 
