@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
-from kafka.errors import KafkaError
 
 from schemas.errors import SchemaError
 from streams import cli_commands
 from streams.cli_commands import CommandFailed, InputError
+from streams.errors import StreamsError, UnsafeConfiguration
 from streams.settings import InvalidSetting
 
 EXIT_FAILED = 1
@@ -56,9 +56,9 @@ class CommandGroup(click.Group):
             sys.exit(EXIT_BAD_INPUT)
         except click.ClickException as error:
             _exit(error.format_message(), EXIT_BAD_INPUT)
-        except (InputError, InvalidSetting, SchemaError) as error:
+        except (InputError, InvalidSetting, SchemaError, UnsafeConfiguration) as error:
             _exit(str(error), EXIT_BAD_INPUT)
-        except (CommandFailed, KafkaError, OSError) as error:
+        except (CommandFailed, StreamsError, OSError) as error:
             _exit(str(error), EXIT_FAILED)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -72,6 +72,8 @@ def _exit(message: str, code: int) -> NoReturn:
 @click.version_option(package_name="crossmargin")
 def cli() -> None:
     """Real-time cross-margin risk for derivatives venues."""
+    # The client logs every attempt as an error; what matters of it arrives as one exception.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 

@@ -15,7 +15,7 @@ from kafka.errors import TopicAlreadyExistsError
 
 from schemas.catalogue import Topic
 from streams.errors import StreamsError
-from streams.kafka_errors import mapped_errors
+from streams.kafka_errors import BOOTSTRAP_MS, mapped_errors
 
 _DAY_MS = 86_400_000
 CHANGELOG_COMPACTION_LAG_MS = _DAY_MS
@@ -46,7 +46,7 @@ def ensure_topics(
 
     Raises ``PartitionMismatch`` before anything is created, ``KafkaFailed`` when the cluster cannot be reached.
     """
-    with mapped_errors(bootstrap), closing(KafkaAdminClient(bootstrap_servers=bootstrap.split(","))) as admin:
+    with mapped_errors(bootstrap), closing(_admin(bootstrap)) as admin:
         found = {name: count for name, count in _partition_counts(admin).items() if name in catalogue}
         for name, count in sorted(found.items()):
             if count != (expected := catalogue[name].partition_count(accounts)):
@@ -87,6 +87,10 @@ def ensure_changelog(bootstrap: str, name: str, *, partitions: int, replication:
         return True
     finally:
         admin.close()
+
+
+def _admin(bootstrap: str) -> KafkaAdminClient:
+    return KafkaAdminClient(bootstrap_servers=bootstrap.split(","), bootstrap_timeout_ms=BOOTSTRAP_MS)
 
 
 def _partition_counts(admin: KafkaAdminClient) -> dict[str, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -19,6 +20,8 @@ from kafka.partitioner import DefaultPartitioner
 from schemas.codec import OUTPUT_BYTES_MAX, Record, decode_record, encode, key_of, topic_of
 from schemas.errors import SchemaError
 from schemas.events.liquidations import LiquidationCommandV1
+from streams.errors import StreamsError
+from streams.kafka_errors import BOOTSTRAP_MS, mapped_errors
 from streams.translate import check_translatable
 
 SEND_TIMEOUT_S = 30.0
@@ -43,11 +46,11 @@ class _Message(Protocol):
     value: bytes | None
 
 
-class NotDelivered(Exception):
+class NotDelivered(StreamsError):
     """Kafka did not confirm a record; sending the same record again, with the same event id, is safe."""
 
 
-class TopicMissing(Exception):
+class TopicMissing(StreamsError):
     """The cluster has no such topic; ``crossmargin topics`` creates it."""
 
 
@@ -55,30 +58,36 @@ class Publisher:
     """Publishes records, each to the topic of its type under the key of its content."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._producer = KafkaProducer(
-            bootstrap_servers=bootstrap.split(","),
-            acks="all",
-            partitioner=DefaultPartitioner(),
-            allow_auto_create_topics=False,
-            max_request_size=2 * OUTPUT_BYTES_MAX,
-        )
+        self._bootstrap = bootstrap
+        with mapped_errors(bootstrap):
+            self._producer = KafkaProducer(
+                bootstrap_servers=bootstrap.split(","),
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
+                acks="all",
+                partitioner=DefaultPartitioner(),
+                allow_auto_create_topics=False,
+                max_request_size=2 * OUTPUT_BYTES_MAX,
+            )
         self._unconfirmed: deque[_Delivery] = deque()
         self._confirmed = 0
 
     def publish(self, record: Record) -> None:
         """Check ``record`` as a consumer would and hand it to the producer; raises ``SchemaError``.
 
-        It is delivered when ``flush`` has returned. Raises ``NotDelivered`` when an earlier one has failed.
+        It is delivered when ``flush`` has returned. Raises ``NotDelivered`` when an earlier one has failed,
+        ``KafkaFailed`` when the cluster cannot be asked.
         """
         topic, key, value = topic_of(record), key_of(record), encode(record)
         check_translatable(decode_record(topic, key, value))
-        self._unconfirmed.append(self._producer.send(topic, key=key, value=value))
+        with mapped_errors(self._bootstrap):
+            self._unconfirmed.append(self._producer.send(topic, key=key, value=value))
         self._collect()
 
     def flush(self) -> int:
         """Wait for everything published; return how many records have been delivered in all. Raises
         ``NotDelivered``."""
-        self._producer.flush(timeout=SEND_TIMEOUT_S)
+        with mapped_errors(self._bootstrap):
+            self._producer.flush(timeout=SEND_TIMEOUT_S)
         self._collect()
         if self._unconfirmed:
             raise NotDelivered(f"{len(self._unconfirmed)} records without an answer after {SEND_TIMEOUT_S:g} s")
@@ -127,10 +136,7 @@ def read_topic(bootstrap: str, topic: str, *, from_beginning: bool, follow: bool
     Starts at the beginning or at the end; with ``follow`` it waits for more for ever, else it stops at the end that
     the topic had when the call started.
     """
-    consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False, allow_auto_create_topics=False
-    )
-    try:
+    with mapped_errors(bootstrap), closing(_consumer(bootstrap)) as consumer:
         partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         if not partitions:
             raise TopicMissing(f"no topic {topic} on {bootstrap}")
@@ -145,8 +151,16 @@ def read_topic(bootstrap: str, topic: str, *, from_beginning: bool, follow: bool
             for messages in consumer.poll(timeout_ms=POLL_MS).values():
                 for message in messages:
                     yield _received(message)
-    finally:
-        consumer.close()
+
+
+def _consumer(bootstrap: str) -> KafkaConsumer:
+    return KafkaConsumer(
+        bootstrap_servers=bootstrap.split(","),
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
+        group_id=None,
+        enable_auto_commit=False,
+        allow_auto_create_topics=False,
+    )
 
 
 class CommandInbox:

@@ -9,8 +9,8 @@ import click
 from schemas.catalogue import load_catalogue
 from schemas.codec import Record, decode
 from schemas.errors import SchemaError
-from streams.cli_commands import CommandFailed, InputError, json_option, print_json, read_lines
-from streams.sdk import NotDelivered, Publisher
+from streams.cli_commands import InputError, json_option, print_json, read_lines
+from streams.sdk import Publisher
 from streams.settings import load_settings
 from streams.translate import check_translatable
 
@@ -27,13 +27,10 @@ def command(topic: str, file: Path, as_json: bool) -> None:
     if topic not in load_catalogue():
         raise InputError(f"TOPIC: no topic {topic!r}; one of {', '.join(load_catalogue())}")
     records = [_checked(topic, file, number, line) for number, line in read_lines(file)]
-    try:
-        with Publisher(load_settings().kafka) as publisher:
-            for record in records:
-                publisher.publish(record)
-            published = publisher.flush()
-    except NotDelivered as error:
-        raise CommandFailed(str(error)) from error
+    with Publisher(load_settings().kafka) as publisher:
+        for record in records:
+            publisher.publish(record)
+        published = publisher.flush()
     if as_json:
         print_json({"topic": topic, "published": published})
     else:

@@ -9,8 +9,8 @@ import orjson
 
 from schemas.catalogue import load_catalogue
 from schemas.codec import encode
-from streams.cli_commands import CommandFailed, InputError, json_option, print_json
-from streams.sdk import Received, TopicMissing, read_topic
+from streams.cli_commands import InputError, json_option, print_json
+from streams.sdk import Received, read_topic
 from streams.settings import load_settings
 
 
@@ -31,14 +31,11 @@ def command(topic: str, from_beginning: bool, count_max: int | None, follow: boo
         raise InputError("--json: needs --max or --no-follow, or the object would never end")
     received = read_topic(load_settings().kafka, topic, from_beginning=from_beginning, follow=follow)
     lines = (_line(record) for record in islice(received, count_max))
-    try:
-        if as_json:
-            print_json({"records": list(lines)})
-            return
-        for line in lines:
-            print_json(line)
-    except TopicMissing as error:
-        raise CommandFailed(str(error)) from error
+    if as_json:
+        print_json({"records": list(lines)})
+        return
+    for line in lines:
+        print_json(line)
 
 
 def _line(received: Received) -> dict[str, object]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from schemas.catalogue import load_catalogue
-from streams.cli_commands import CommandFailed, json_option, print_json
-from streams.kafka_admin import PartitionMismatch, ensure_topics
+from streams.cli_commands import json_option, print_json
+from streams.kafka_admin import ensure_topics
 from streams.settings import load_settings
 
 
@@ -22,15 +22,12 @@ def command(partitions: int | None, replication: int | None, as_json: bool) -> N
     Repeating it changes nothing. Partition counts never change in place: a topic with another count is an error.
     """
     settings = load_settings()
-    try:
-        report = ensure_topics(
-            settings.kafka,
-            load_catalogue(),
-            accounts=partitions or settings.partitions,
-            replication=replication or settings.replication,
-        )
-    except PartitionMismatch as error:
-        raise CommandFailed(str(error)) from error
+    report = ensure_topics(
+        settings.kafka,
+        load_catalogue(),
+        accounts=partitions or settings.partitions,
+        replication=replication or settings.replication,
+    )
     if as_json:
         print_json({"created": report.created, "existing": report.existing})
         return
