@@ -96,7 +96,7 @@ def scenarios(terms: UnderlyingParameters, parameters: RiskParameters) -> list[t
 
 
 def volatility_factor(terms: UnderlyingParameters, days: float, direction: int) -> float:
-    scale = (30.0 / max(days, 1.0)) ** (terms.volatility_term_power_ppm / PPM)
+    scale: float = (30.0 / max(days, 1.0)) ** (terms.volatility_term_power_ppm / PPM)
     if direction > 0:
         return 1.0 + terms.volatility_up_ppm / PPM * scale
     if direction < 0:
@@ -160,8 +160,8 @@ def margin(portfolio: PortfolioLike, market: Market, parameters: RiskParameters)
                 market, market.assets[instrument.settlement_asset].mark_feed
             )
         pnl_of[instrument.underlying].append(position_pnl(instrument, contracts, market, parameters))
-    for key, units in short_units.items():
-        _charge(total, "", str(key[0]), units, market, parameters)
+    for terms, units in short_units.items():
+        _charge(total, "", str(terms[0]), units, market, parameters)
     netted = sum(loss([sum(column) for column in zip(*rows, strict=True)]) for rows in pnl_of.values())
     alone = sum(loss(row) for rows in pnl_of.values() for row in rows)
     factor = parameters.maintenance_factor_ppm / PPM

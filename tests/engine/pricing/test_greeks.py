@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from engine.pricing.axes import Floats
 from engine.pricing.black76 import black76
 from engine.pricing.greeks import black76_greeks
 
@@ -18,7 +21,7 @@ CASES = [
 ]
 
 
-def columns(cases: list[tuple[float, ...]]) -> list[np.ndarray]:
+def columns(cases: Sequence[tuple[float, ...]]) -> list[Floats]:
     return [np.array(column) for column in zip(*cases, strict=True)]
 
 
@@ -48,8 +51,8 @@ def test_greeks_are_the_derivatives_of_the_price() -> None:
     ],
 )
 def test_greeks_at_the_limits(forward: float, years: float, volatility: float, call_delta: float) -> None:
-    arguments = [np.array([value, value]) for value in (forward, 100.0, years, volatility)]
-    greeks = black76_greeks(*arguments, np.array([1.0, -1.0]))
+    forwards, strikes, times, volatilities = (np.full(2, value) for value in (forward, 100.0, years, volatility))
+    greeks = black76_greeks(forwards, strikes, times, volatilities, np.array([1.0, -1.0]))
     assert [call_delta, call_delta - 1.0] == greeks.delta.tolist()
     for zero in (greeks.gamma, greeks.vega, greeks.theta):
         assert [0.0, 0.0] == np.abs(zero).tolist()
