@@ -64,7 +64,7 @@ def run_demo(
 ) -> DemoResult:
     """Run and return the result; raises ``DirectoryTaken`` before and ``DemoFailed`` after anything was started."""
     started = time.monotonic()
-    out = _empty_directory(options.out)
+    out = empty_directory(options.out)
     exchange = Exchange(window(load_minutes(), options.minutes), options.accounts, options.seed)
     audit_url = f"chdb://{out / 'audit'}"
     with ExitStack() as stack:
@@ -91,7 +91,8 @@ def run_demo(
         return _result(store, exchange, ends, out, started)
 
 
-def _empty_directory(out: Path) -> Path:
+def empty_directory(out: Path) -> Path:
+    """Make ``out``, or empty it if an earlier run made it; raises ``DirectoryTaken``."""
     out = out.absolute()
     if out.exists() and any(out.iterdir()):
         if not (out / MARKER).is_file():

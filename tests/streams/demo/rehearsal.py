@@ -17,6 +17,8 @@ from schemas.events.collateral import CollateralV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
 from schemas.events.prices import PriceV1
+from streams.audit.inserter import AuditRecord, BatchInserter
+from streams.audit.store import AuditStore
 from streams.demo.exchange import Exchange
 from streams.demo.mistakes import RawRecord
 from streams.demo.population import BACKSTOP
@@ -63,6 +65,16 @@ class Rehearsal:
                     assert outcome.rejection is not None, event
             records = self._answers(result)
 
+    def audit(self, store: AuditStore) -> None:
+        """Write every record into an audit trail, one partition a topic."""
+        batch = {
+            (topic, 0): [
+                AuditRecord(offset, 0, key_of(record), encode(record)) for offset, record in enumerate(records)
+            ]
+            for topic, records in self.topics.items()
+        }
+        BatchInserter(store).insert(batch)
+
     def publish_raw(self, mistakes: Sequence[RawRecord]) -> None:
         for mistake in mistakes:
             try:
@@ -92,6 +104,7 @@ class Rehearsal:
 
     def _answers(self, result: StepResult) -> list[Record]:
         self.snapshots += result.snapshots
+        self.topics.setdefault("margin-events", []).extend(to_wire(snapshot)[2] for snapshot in result.snapshots)
         wired = [to_wire(command)[2] for _, command in result.commands]
         for record in wired:
             self.topics.setdefault(topic_of(record), []).append(record)

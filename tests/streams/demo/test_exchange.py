@@ -16,10 +16,8 @@ from streams.demo.population import ACCOUNTS_MIN, BACKSTOP, PROBE, Group
 from streams.demo.prices import load_minutes, window
 from tests.streams.demo.rehearsal import Rehearsal
 
-MINUTES = 240
 
-
-def exchange(seed: int = 1, accounts: int = 40, minutes: int = MINUTES) -> Exchange:
+def exchange(seed: int = 1, accounts: int = 40, minutes: int = 240) -> Exchange:
     return Exchange(window(load_minutes(), minutes), accounts, seed)
 
 
@@ -29,13 +27,6 @@ def everything(played: Exchange) -> list[Record]:
         *played.deposits(),
         *(record for at in range(len(played.minutes)) for record in played.minute(at)[0]),
     ]
-
-
-@pytest.fixture(scope="module")
-def rehearsal() -> Rehearsal:
-    rehearsed = Rehearsal(exchange(seed=3, minutes=900))
-    rehearsed.play()
-    return rehearsed
 
 
 def test_the_same_seed_publishes_the_same_bytes() -> None:
