@@ -1,0 +1,60 @@
+"""Workers are killed, stopped and frozen at random while they count; the sums must come out exact."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.servers.kafka import KafkaBroker, RunningKafka
+from tests.streams.transport.cluster import Cluster, Worker
+
+pytestmark = pytest.mark.faults
+
+ROUNDS = int(os.environ.get("CROSSMARGIN_FAULT_ROUNDS", "4"))
+SEED = int(os.environ.get("CROSSMARGIN_FAULT_SEED", "20230311"))
+
+
+def hurt(worker: Worker, randomness: random.Random, session_s: float) -> str:
+    """One act of violence; the worker runs again afterwards. Returns what was done."""
+    act = randomness.choice(("kill", "kill", "terminate", "freeze"))
+    if act == "freeze":
+        worker.send(signal.SIGSTOP)
+        time.sleep(session_s * randomness.choice((0.5, 1.6)))
+        worker.send(signal.SIGCONT)
+        return act
+    worker.end(signal.SIGKILL if act == "kill" else signal.SIGTERM)
+    time.sleep(randomness.choice((0.0, 0.5)))
+    worker.start()
+    return act
+
+
+@pytest.mark.timeout(120 + 40 * ROUNDS)
+@pytest.mark.parametrize("store", ["rocksdb", "memory"])
+def test_sums_are_exact_after_kills(kafka: KafkaBroker | RunningKafka, tmp_path: Path, store: str) -> None:
+    randomness = random.Random(f"{SEED}{store}")
+    acts = []
+    with Cluster(kafka.bootstrap, tmp_path, store=store) as cluster:
+        for worker in cluster.workers:
+            worker.start()
+        # The first acts fall into the first minute of a fresh group: joins, empty commits, recoveries.
+        for _ in range(ROUNDS):
+            cluster.produce(4000, randomness)
+            time.sleep(randomness.uniform(0.0, 3.0))
+            victim = randomness.choice(cluster.workers)
+            if not victim.running:
+                victim.start()
+            acts.append(hurt(victim, randomness, victim.config.session_timeout_s))
+        cluster.produce(1000, randomness)
+        for worker in cluster.workers:
+            if not worker.running:  # one that woke up replaced may have stopped itself, as it should
+                worker.start()
+        try:
+            cluster.wait_consumed()
+        except TimeoutError as error:
+            raise AssertionError(f"{acts} seed {SEED}: {error}\n{cluster.log_tails()}") from error
+        assert cluster.durable() == cluster.expected, f"{acts} seed {SEED}"
