@@ -1,14 +1,15 @@
 """The planner: which positions to close, and how much of each, to bring an account to its liquidation target.
 
-Owns the choice. The rule is "least cost first", in rounds of trials that one risk computation values together:
+Owns the choice. The rule is "least cost first", by trials that one risk computation values together:
 
-1. Trials: from what is chosen so far, close each position further, fully and in eighths; and close the same eighths
-   of everything that is left (closing a share of a whole book lowers its scenario losses by that share, so this way
-   out exists whenever closing everything is affordable).
-2. If trials reach the target, take the cheapest, trim its last step, and stop.
-3. Otherwise keep the trial of a single position that lowers the shortfall most per cost, and go on from it.
-4. If no trial helps, or after ``ROUNDS_MAX`` rounds: close everything if that lowers the shortfall, else stay with
-   what was kept. An account with negative equity has nothing left to protect: everything is closed at once.
+1. Close the same eighths of everything. Closing a share of a whole book lowers its scenario losses by that share, so
+   this way out exists whenever closing everything is affordable. It is the yardstick of cost.
+2. In rounds, from what is chosen so far, close one position further, fully and in eighths. Is the target reached, the
+   cheapest such trial ends the rounds; otherwise the one that lowers the shortfall most per cost is kept. After
+   ``ROUNDS_MAX`` rounds the rest is closed alike, as in 1.
+3. Of the ways that reach the target, each with its last step trimmed, the cheapest is the plan.
+4. If there is none: close everything if that lowers the shortfall, else what was kept in 2. An account with negative
+   equity has nothing left to protect: everything is closed at once.
 
 A plan never grows a position, never leaves an account further from its target (negative equity aside), and is made
 of whole lots. Balances are not sold. Expired positions are not touched; they await settlement.
@@ -105,20 +106,25 @@ class _Search:
         start, everything = self._evaluate(({}, self._sizes))
         if start.equity < 0:
             return everything
-        chosen = start
+        chosen, cures = start, self._cures(start, self._slices(start))
         for _ in range(min(len(self._sizes), ROUNDS_MAX)):
             singles = self._singles(chosen)
-            enough = [trial for trial in singles + self._slices(chosen) if trial.shortfall <= 0]
-            if enough:
-                return self._trimmed(chosen, min(enough, key=lambda trial: trial.cost))
-            best = _most_per_cost(chosen, singles)
+            found = self._cures(chosen, singles)
+            best = None if found else _most_per_cost(chosen, singles)
+            cures += found
             if best is None:
                 break
             chosen = best
-        enough = [trial for trial in self._slices(chosen) if trial.shortfall <= 0]
-        if enough:
-            return self._trimmed(chosen, min(enough, key=lambda trial: trial.cost))
+        else:
+            cures += self._cures(chosen, self._slices(chosen))
+        if cures:
+            return min(cures, key=lambda trial: trial.cost)
         return everything if everything.shortfall < start.shortfall else chosen
+
+    def _cures(self, chosen: _Trial, trials: Sequence[_Trial]) -> list[_Trial]:
+        """The cheapest of ``trials`` that reaches the target, trimmed; empty if none does."""
+        enough = [trial for trial in trials if trial.shortfall <= 0]
+        return [self._trimmed(chosen, min(enough, key=lambda trial: trial.cost))] if enough else []
 
     def _singles(self, chosen: _Trial) -> list[_Trial]:
         """Trials that close one position further: all of them fully, the most useful ones also in steps."""
