@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import faust
+from faust.streams import Stream
 from faust.types import EventT, StreamT
 
 from streams.errors import OwnershipLost
@@ -30,9 +31,9 @@ def ordered_agent(app: faust.App, topic: str, partitions: int, handle: Handle) -
 
     @app.agent(coalesced_topic(app, topic, partitions), name=topic)
     async def agent(stream: StreamT[Any]) -> None:
-        async for event in stream.noack().events():
+        async for event in _events(stream):
             try:
-                await handle(event.message.value)
+                await handle(_batch(event))
             except OwnershipLost as lost:
                 app.log.info("%s batch left to its next owner: %s", topic, lost)
             except Exception as error:
@@ -52,7 +53,7 @@ def concurrent_agent(app: faust.App, topic: str, partitions: int, handle: Handle
 
     async def process(stream: StreamT[Any], event: EventT[Any]) -> None:
         try:
-            await handle(event.message.value)
+            await handle(_batch(event))
             await acknowledge(stream, event)
         except Exception as error:
             await app.crash(error)
@@ -61,9 +62,18 @@ def concurrent_agent(app: faust.App, topic: str, partitions: int, handle: Handle
 
     @app.agent(coalesced_topic(app, topic, partitions), name=topic)
     async def agent(stream: StreamT[Any]) -> None:
-        events: AsyncIterator[EventT[Any]] = stream.noack().events()
-        async for event in events:
+        async for event in _events(stream):
             await slots.acquire()
             task = asyncio.create_task(process(stream, event))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+
+
+def _events(stream: StreamT[Any]) -> AsyncIterator[EventT[Any]]:
+    """The events of a stream that acknowledges nothing by itself."""
+    events: AsyncIterator[EventT[Any]] = cast(Stream[Any], stream).noack().events()
+    return events
+
+
+def _batch(event: EventT[Any]) -> RecordBatch:
+    return cast(RecordBatch, event.message.value)

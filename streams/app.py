@@ -6,15 +6,18 @@ own with a consumer group of its own, so that a slow audit trail or a busy oracl
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaProducer
+from mode.types import ServiceT
 
 from schemas.catalogue import load_catalogue
 from streams.agents import concurrent_agent, ordered_agent
 from streams.audit.connect import open_store
+from streams.audit.inserter import AuditRecord
 from streams.audit.migrations import Migrator
 from streams.audit.writer import AuditWriter
 from streams.broadcast import BroadcastReader
@@ -37,6 +40,19 @@ from streams.worker import Publisher, RiskWorker
 ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
 BROADCAST_TOPICS = ("reference", "settlements", "marks")
 TIDY_INTERVAL_S = 0.25
+
+
+class RoleApp(faust.App):
+    """A Faust app whose broadcast readers start with it: recovery waits for them, and Faust's own extra services
+    start only after recovery."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.readers: list[ServiceT] = []
+        super().__init__(*args, **options)
+
+    def on_init_dependencies(self) -> Iterable[ServiceT]:
+        """Faust's services, and the readers."""
+        return [*super().on_init_dependencies(), *self.readers]
 
 
 def create_app(settings: Settings, role: str) -> faust.App:
@@ -64,12 +80,14 @@ def risk_application(settings: Settings) -> str:
     return f"{settings.application}-risk"
 
 
-def _new_app(settings: Settings, role: str) -> faust.App:
+def _new_app(settings: Settings, role: str) -> RoleApp:
     instance = f"{settings.instance}-{role}" if settings.instance else ""
-    app = faust.App(
+    directory = Path(settings.data_dir).absolute() / f"{role}-{settings.instance or 'worker'}"
+    directory.mkdir(parents=True, exist_ok=True)
+    app = RoleApp(
         f"{settings.application}-{role}",
         broker=broker_urls(settings.kafka),
-        datadir=str(Path(settings.data_dir) / f"{role}-{settings.instance or 'worker'}"),
+        datadir=str(directory),
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.replication,
         **faust_settings(
@@ -111,7 +129,7 @@ def _row_store(settings: Settings, directory: Path) -> RowStore:
     return MemoryStore() if settings.store == "memory" else RocksDBStore(directory / "accounts")
 
 
-def _wire_risk(app: faust.App, settings: Settings) -> None:
+def _wire_risk(app: RoleApp, settings: Settings) -> None:
     """fills, collateral, acks -> rows -> commands; reference, settlements and marks beside them."""
     worker = RiskWorker(
         _publisher(app, settings), durability_gate(app), settings.partitions, _limits(settings)
@@ -127,40 +145,41 @@ def _wire_risk(app: faust.App, settings: Settings) -> None:
         on_partition_lost=worker.on_lost,
     )
     worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast)
-    app.service(worker.broadcast)
+    app.readers.append(worker.broadcast)
     for topic in ACCOUNT_TOPICS:
         ordered_agent(app, topic, settings.partitions, worker.on_batch)
 
-    @app.timer(TIDY_INTERVAL_S)
+    @app.timer(TIDY_INTERVAL_S)  # type: ignore[untyped-decorator]
     async def tidy() -> None:
         if not (app.rebalancing or app.in_recovery):
             await worker.tidy()
 
 
-def _wire_oracle(app: faust.App, settings: Settings) -> None:
+def _wire_oracle(app: RoleApp, settings: Settings) -> None:
     """prices -> marks; and the bad records of the topics that every risk worker reads."""
     worker = OracleWorker(_publisher(app, settings), durability_gate(app), _limits(settings))
     worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast)
-    app.service(worker.broadcast)
+    app.readers.append(worker.broadcast)
     counts = _partition_counts(settings)
     ordered_agent(app, "prices", counts["prices"], worker.on_prices)
     for topic in BROADCAST_TOPICS:
         ordered_agent(app, topic, counts[topic], worker.on_checked)
 
 
-def _wire_audit(app: faust.App, settings: Settings) -> None:
+def _wire_audit(app: RoleApp, settings: Settings) -> None:
     """Every topic -> one row per record; offsets are committed after the insert."""
     store = open_store(settings.clickhouse)
     Migrator(store).apply()
     writer = AuditWriter(store, rows_max=settings.audit_rows_max, linger_s=settings.audit_linger_s)
 
     async def store_batch(batch: RecordBatch) -> None:
-        await writer.add(batch.topic, batch.partition, batch.records)
+        records = [AuditRecord(r.offset, r.timestamp, r.key, r.value) for r in batch.records]
+        await writer.add(batch.topic, batch.partition, records)
 
     for topic, partitions in _partition_counts(settings).items():
         concurrent_agent(app, topic, partitions, store_batch)
 
-    @app.on_before_shutdown.connect
+    @app.on_before_shutdown.connect  # type: ignore[arg-type]
     async def close(sender: faust.App, **arguments: object) -> None:
         del sender, arguments
         await writer.close()

@@ -26,9 +26,10 @@ class OracleWorker:
         self._checker = BroadcastChecker()
         self.broadcast: BroadcastReader | None = None
 
-    async def on_broadcast(self, topic: str, records: Sequence[Record]) -> None:
+    async def on_broadcast(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Read the broadcast topics along, as every risk worker does; marks up to the start resume the guard."""
         assert self.broadcast is not None, "the worker is wired by streams.app"
+        del partition  # Broadcast topics have one.
         self._checker.observe(topic, records)
         if topic == "marks" and not self.broadcast.ready.is_set():
             self._runner.resume(records)

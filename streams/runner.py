@@ -105,7 +105,8 @@ class RiskRunner:
 
     def lacks_reference(self, batch: DecodedBatch) -> bool:
         """Whether a fill names an instrument not heard of yet: reference data may still be on its way."""
-        return any(isinstance(event, Fill) and not self.engine.has_instrument(event.instrument) for event in batch.events)
+        fills = (event for event in batch.events if isinstance(event, Fill))
+        return any(not self.engine.has_instrument(fill.instrument) for fill in fills)
 
     def apply(self, batch: DecodedBatch) -> BatchEffects:
         """Step the engine over a decoded batch and collect what follows from it."""

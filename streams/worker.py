@@ -98,8 +98,9 @@ class RiskWorker:
             self._gate.register(await self._publisher.send_dead_letter(letter), "a dead letter")
         await self._flush(batch.partition, batch.generation, {batch.topic: batch.offset})
 
-    async def on_broadcast(self, topic: str, records: Sequence[Record]) -> None:
+    async def on_broadcast(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Apply marks, reference data or settlements to every account of this worker."""
+        del partition  # Broadcast topics have one.
         effects = self.runner.apply_broadcast(topic, records)
         self._mark(effects)
         await self._flush_all(effects.dirty)
