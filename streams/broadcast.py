@@ -1,0 +1,158 @@
+"""The broadcast reader: topics that every worker reads in full, in order, without a group.
+
+Owns one consumer over all partitions of its topics: from the beginning to the end as of the start, then ``ready``, then
+whatever comes. Nothing is committed; a restart reads everything again. Refuses to know what the records mean, and to
+go on when the callback fails or the log is no longer the one it was reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+import aiokafka
+import faust
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+from mode import Service
+
+from streams.errors import BroadcastFailed
+from streams.transport.groupless import groupless_consumer
+from streams.transport.record_batch import Record
+
+OnBatch = Callable[[str, int, Sequence[Record]], Awaitable[None] | None]
+"""topic, partition, records in offset order."""
+
+_POLL_MS = 500
+_BATCH_RECORDS_MAX = 4096
+_RETRY_S = 0.5
+_TOPICS_DEADLINE_S = 30.0
+
+
+class BroadcastReader(Service):
+    """Reads ``topics`` and hands every record to ``on_batch``, partition by partition in offset order.
+
+    Add it to a Faust app as a service; ``ready`` is set when everything that was there at the start has been handed
+    over. An error in ``on_batch``, a missing topic, or a log that was truncated under the reader crashes the service
+    (and with it the app it belongs to). A broker that is away is waited for.
+    """
+
+    def __init__(self, app: faust.App, topics: Sequence[str], on_batch: OnBatch, **options: Any) -> None:
+        super().__init__(**options)
+        self.app = app
+        self.topics = tuple(topics)
+        self.ready = asyncio.Event()
+        self._on_batch = on_batch
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._moved = asyncio.Condition()
+
+    def positions(self) -> Mapping[tuple[str, int], int]:
+        """Per topic and partition the offset of the next record to be handed over."""
+        return {(tp.topic, tp.partition): position for tp, position in self._positions.items()}
+
+    async def wait_ready(self) -> None:
+        """Wait for ``ready``; returns early when the service stops."""
+        await self.wait_for_stopped(self.ready.wait())
+
+    async def catch_up(self) -> None:
+        """Wait until everything that the broker has now was handed over; returns early when the service stops."""
+        await self.wait_ready()
+        if self.should_stop:
+            return
+        ends = await self._end_offsets()
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.should_stop or self._reached(ends))
+
+    async def on_stop(self) -> None:
+        """Release whoever waits, and the connection."""
+        async with self._moved:
+            self._moved.notify_all()
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    @Service.task
+    async def _read(self) -> None:
+        consumer = self._consumer = groupless_consumer(self.app)
+        await self._start(consumer)
+        tps = await self._partitions(consumer)
+        if self.should_stop:
+            return
+        beginnings: dict[TopicPartition, int] = await self._patiently(lambda: consumer.beginning_offsets(tps))
+        # Assigned and sought in one step: without a position of its own aiokafka would look for a committed one.
+        consumer.assign(tps)
+        for tp, offset in beginnings.items():
+            consumer.seek(tp, offset)
+        self._positions = dict(beginnings)
+        ends = await self._end_offsets()
+        while not self.should_stop:
+            if not self.ready.is_set() and self._reached(ends):
+                self.ready.set()
+            await self._step(consumer)
+
+    async def _step(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        try:
+            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS_MAX)
+        except KafkaError as error:
+            raise BroadcastFailed(
+                f"{', '.join(self.topics)}: {error!r}. If the log was truncated or replaced, restart the worker: it "
+                "reads the topics from their beginning."
+            ) from error
+        for tp in sorted(batches):
+            result = self._on_batch(tp.topic, tp.partition, batches[tp])
+            if inspect.isawaitable(result):
+                await result
+        # Compacted records at the end of a log move the position without a batch.
+        reached = {tp: await consumer.position(tp) for tp in self._positions}
+        if reached != self._positions:
+            async with self._moved:
+                self._positions = reached
+                self._moved.notify_all()
+
+    def _reached(self, ends: Mapping[TopicPartition, int]) -> bool:
+        return all(self._positions[tp] >= end for tp, end in ends.items())
+
+    async def _start(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        while not self.should_stop:
+            try:
+                await consumer.start()
+                return
+            except KafkaConnectionError as error:
+                self.log.warning("Waiting for the broker: %s", error)
+                await self.sleep(_RETRY_S)
+
+    async def _partitions(self, consumer: aiokafka.AIOKafkaConsumer) -> list[TopicPartition]:
+        client = consumer._client
+        for topic in self.topics:
+            client.add_topic(topic)
+        deadline = monotonic() + _TOPICS_DEADLINE_S
+        while not self.should_stop:
+            await self._patiently(client.force_metadata_update)
+            found = {topic: sorted(consumer.partitions_for_topic(topic) or ()) for topic in self.topics}
+            missing = [topic for topic, partitions in found.items() if not partitions]
+            if not missing:
+                return [TopicPartition(topic, number) for topic, numbers in found.items() for number in numbers]
+            if monotonic() > deadline:
+                raise BroadcastFailed(f"topics {', '.join(missing)} do not exist: create the topics first")
+            await self.sleep(_RETRY_S)
+        return []
+
+    async def _end_offsets(self) -> dict[TopicPartition, int]:
+        consumer = self._consumer
+        assert consumer is not None, "end offsets are asked of a started reader"
+        ends: dict[TopicPartition, int] = await self._patiently(lambda: consumer.end_offsets(list(self._positions)))
+        return ends
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask until the broker answers; a broker that restarts is away for a while."""
+        while True:
+            try:
+                return await ask()
+            except KafkaError as error:
+                if self.should_stop or not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    raise
+                self.log.warning("Asking again: %r", error)
+                await self.sleep(_RETRY_S)
