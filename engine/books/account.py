@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from engine.outcomes import MarginStatus
 
 RECENT_EVENTS_MAX = 32
-"""How many event ids an account remembers to tell a repeat from a conflict. A producer's retry arrives within a
+"""How many event ids an account remembers of each topic to tell a repeat from a conflict. A producer's retry arrives within a
 handful of records; older repeats are caught by the offset watermark, which is exact."""
 
 
@@ -54,14 +54,18 @@ class Totals:
 
 @dataclass(slots=True)
 class AccountBook:
-    """Everything that is durable about one account. Two books are the same account iff all fields are equal."""
+    """Everything that is durable about one account. Two books are the same account iff all fields are equal.
+
+    ``applied`` and ``recent`` are kept by topic, because topics have no mutual order: what an account remembers of one
+    must not depend on when the records of another arrived.
+    """
 
     account: str
     balances: dict[str, int] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     totals: dict[str, Totals] = field(default_factory=dict)
     applied: dict[str, int] = field(default_factory=dict)
-    recent: dict[bytes, bytes] = field(default_factory=dict)
+    recent: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
     status: MarginStatus = MarginStatus.HEALTHY
     status_changes: int = 0
     liquidation_sequence: int = 0

@@ -30,9 +30,8 @@ def apply_deposit(book: AccountBook, event: CollateralEvent) -> Outcome:
     if credit and event.transfer_sequence <= book.transfers_in.get(event.counterparty, 0):
         return DUPLICATE
     flows = {event.asset: Flow(event.amount_e8, Totals(deposited_e8=event.amount_e8))}
-    if not fits(book, flows):
+    if not post(book, flows):
         return rejected(Rejection.AMOUNT_OUT_OF_RANGE, "amount", "the book would overflow")
-    post(book, flows)
     if credit:
         book.transfers_in[event.counterparty] = event.transfer_sequence
     return APPLIED
@@ -45,6 +44,7 @@ def can_withdraw(book: AccountBook, event: CollateralEvent) -> bool:
 
 def apply_withdrawal(book: AccountBook, event: CollateralEvent) -> None:
     """Debit a granted withdrawal or transfer; the latter takes the account's next transfer number."""
-    post(book, {event.asset: Flow(-event.amount_e8, Totals(withdrawn_e8=event.amount_e8))})
+    posted = post(book, {event.asset: Flow(-event.amount_e8, Totals(withdrawn_e8=event.amount_e8))})
+    assert posted, "a withdrawal is granted only after can_withdraw"
     if event.kind is CollateralKind.TRANSFER:
         book.transfer_sequence += 1

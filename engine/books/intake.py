@@ -22,7 +22,7 @@ def advance(book: AccountBook, source: Source) -> bool:
 
 def repeat_of(book: AccountBook, event: Fill | CollateralEvent | LiquidationAck) -> Outcome | None:
     """DUPLICATE if the same event was applied recently, a rejection if another one under its id was, else None."""
-    known = book.recent.get(event_key(event.event_id))
+    known = book.recent.get(event.source.topic, {}).get(event_key(event.event_id))
     if known is None:
         return None
     if known == event.body_digest:
@@ -33,6 +33,7 @@ def repeat_of(book: AccountBook, event: Fill | CollateralEvent | LiquidationAck)
 def remember(book: AccountBook, event: Fill | CollateralEvent | LiquidationAck) -> None:
     """Note an applied event, and forget the oldest beyond the limit. A rejected one is not noted: once its cause is
     mended it may come again under its own id."""
-    book.recent[event_key(event.event_id)] = event.body_digest
-    if len(book.recent) > RECENT_EVENTS_MAX:
-        del book.recent[next(iter(book.recent))]
+    recent = book.recent.setdefault(event.source.topic, {})
+    recent[event_key(event.event_id)] = event.body_digest
+    if len(recent) > RECENT_EVENTS_MAX:
+        del recent[next(iter(recent))]

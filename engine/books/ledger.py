@@ -34,45 +34,44 @@ def flow_of(flows: Flows, asset: str) -> Flow:
 
 def fits(book: AccountBook, flows: Flows) -> bool:
     """Whether the book could take all of ``flows``."""
-    for asset, flow in flows.items():
-        if not fits_int64(book.balances.get(asset, 0) + flow.balance_e8):
-            return False
-        totals = _sum(book.totals.get(asset), flow.totals)
-        if not all(map(fits_int64, _amounts(totals))):
-            return False
+    return _entries_after(book, flows) is not None
+
+
+def post(book: AccountBook, flows: Flows) -> bool:
+    """Add ``flows`` to the book, all or, where one would not fit, none; whether they were added.
+
+    A balance of zero is no balance: its entry goes.
+    """
+    entries = _entries_after(book, flows)
+    if entries is None:
+        return False
+    for asset, balance_e8, totals in entries:
+        if balance_e8:
+            book.balances[asset] = balance_e8
+        else:
+            book.balances.pop(asset, None)
+        book.totals[asset] = totals
     return True
 
 
-def post(book: AccountBook, flows: Flows) -> None:
-    """Add ``flows`` to the book, which must fit. A balance of zero is no balance: its entry goes."""
+def _entries_after(book: AccountBook, flows: Flows) -> list[tuple[str, int, Totals]] | None:
+    """Asset, balance and totals as they would be after ``flows``; None if any has no fixed-width form."""
+    entries = []
     for asset, flow in flows.items():
-        balance = book.balances.get(asset, 0) + flow.balance_e8
-        if balance:
-            book.balances[asset] = balance
-        else:
-            book.balances.pop(asset, None)
-        book.totals[asset] = _sum(book.totals.get(asset), flow.totals)
+        balance_e8 = book.balances.get(asset, 0) + flow.balance_e8
+        held, added = book.totals.get(asset, _NOTHING), flow.totals
+        amounts = (
+            held.deposited_e8 + added.deposited_e8,
+            held.withdrawn_e8 + added.withdrawn_e8,
+            held.realized_pnl_e8 + added.realized_pnl_e8,
+            held.traded_value_e8 + added.traded_value_e8,
+            held.fees_paid_e8 + added.fees_paid_e8,
+            held.funding_paid_e8 + added.funding_paid_e8,
+        )
+        if not (fits_int64(max(balance_e8, *amounts)) and fits_int64(min(balance_e8, *amounts))):
+            return None
+        entries.append((asset, balance_e8, Totals(*amounts)))
+    return entries
 
 
-def _sum(held: Totals | None, added: Totals) -> Totals:
-    if held is None:
-        return added
-    return Totals(
-        held.deposited_e8 + added.deposited_e8,
-        held.withdrawn_e8 + added.withdrawn_e8,
-        held.realized_pnl_e8 + added.realized_pnl_e8,
-        held.traded_value_e8 + added.traded_value_e8,
-        held.fees_paid_e8 + added.fees_paid_e8,
-        held.funding_paid_e8 + added.funding_paid_e8,
-    )
-
-
-def _amounts(totals: Totals) -> tuple[int, ...]:
-    return (
-        totals.deposited_e8,
-        totals.withdrawn_e8,
-        totals.realized_pnl_e8,
-        totals.traded_value_e8,
-        totals.fees_paid_e8,
-        totals.funding_paid_e8,
-    )
+_NOTHING = Totals()

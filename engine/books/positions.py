@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from engine.books.account import AccountBook, Position
 from engine.books.funding import funding_payment
-from engine.books.ledger import Flow, Flows, fits, flow_of, post
+from engine.books.ledger import Flow, Flows, flow_of, post
 from engine.books.settlement import SettledPosition, add_settlement
 from engine.events import Fill
 from engine.outcomes import APPLIED, Outcome, Rejection, rejected
@@ -110,11 +110,11 @@ def apply_fill(
         if position is not None and final_price_e8 is not None:
             settled = add_settlement(flows, instrument, position, final_price_e8)
             position = None
-    flow_of(flows, instrument.settlement_asset).totals.fees_paid_e8 += fill.fee_e8
-    flow_of(flows, instrument.settlement_asset).balance_e8 -= fill.fee_e8
-    if not fits(book, flows) or (position is not None and not _position_fits(position)):
+    fee = flow_of(flows, instrument.settlement_asset)
+    fee.balance_e8 -= fill.fee_e8
+    fee.totals.fees_paid_e8 += fill.fee_e8
+    if (position is not None and not _position_fits(position)) or not post(book, flows):
         return FillResult(rejected(Rejection.AMOUNT_OUT_OF_RANGE, "quantity", "the book would overflow"))
-    post(book, flows)
     if position is not None:
         book.positions[instrument.instrument_id] = position
     else:

@@ -11,12 +11,16 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from engine.books.account import AccountBook, OpenCommand, Position, Totals
+from engine.ids import EVENT_KEY_BYTES
 from engine.outcomes import MarginStatus
 
 Value = TypeVar("Value")
 
 Plain = int | str | None | list["Plain"]
 """What a plain form is made of."""
+
+_DIGEST_BYTES = 8
+_SEEN_BYTES = EVENT_KEY_BYTES + _DIGEST_BYTES
 
 FIELDS = (
     "account",
@@ -38,15 +42,15 @@ FIELDS = (
 
 
 def book_to_plain(book: AccountBook) -> list[Plain]:
-    """The book as nested lists of ints and strings, entries sorted by key; ``recent`` in order of arrival, which
-    decides what is forgotten next. Bytes as hex."""
+    """The book as nested lists of ints and strings, entries sorted by key; the ids seen of a topic as one hex
+    text, in order of arrival, which decides what is forgotten next."""
     return [
         book.account,
         _entries(book.balances, lambda amount: [amount]),
         _entries(book.positions, lambda held: [held.quantity_e8, held.cost_e8, held.funding_index_e12]),
         _entries(book.totals, _totals_to_plain),
         _entries(book.applied, lambda offset: [offset]),
-        [[key.hex(), digest.hex()] for key, digest in book.recent.items()],
+        _entries(book.recent, lambda seen: [_seen_to_text(seen)]),
         int(book.status),
         book.status_changes,
         book.liquidation_sequence,
@@ -67,7 +71,7 @@ def book_from_plain(plain: list[Plain]) -> AccountBook:
         positions={key: Position(*_ints(rest, 3)) for key, rest in _rows(values["positions"])},
         totals={key: Totals(*_ints(rest, 6)) for key, rest in _rows(values["totals"])},
         applied={key: _one(rest) for key, rest in _rows(values["applied"])},
-        recent={bytes.fromhex(key): bytes.fromhex(_text(*rest)) for key, rest in _rows(values["recent"])},
+        recent={key: _seen_from_text(_text(*rest)) for key, rest in _rows(values["recent"])},
         status=MarginStatus(_int(values["status"])),
         status_changes=_int(values["status_changes"]),
         liquidation_sequence=_int(values["liquidation_sequence"]),
@@ -106,6 +110,19 @@ def _totals_to_plain(totals: Totals) -> list[Plain]:
         totals.fees_paid_e8,
         totals.funding_paid_e8,
     ]
+
+
+def _seen_to_text(seen: dict[bytes, bytes]) -> str:
+    assert all(len(key) == EVENT_KEY_BYTES and len(digest) == _DIGEST_BYTES for key, digest in seen.items())
+    return b"".join(key + digest for key, digest in seen.items()).hex()
+
+
+def _seen_from_text(text: str) -> dict[bytes, bytes]:
+    packed = bytes.fromhex(text)
+    if len(packed) % _SEEN_BYTES:
+        raise ValueError(f"{len(packed)} bytes are no whole number of event ids with their digests")
+    pairs = (packed[at : at + _SEEN_BYTES] for at in range(0, len(packed), _SEEN_BYTES))
+    return {pair[:EVENT_KEY_BYTES]: pair[EVENT_KEY_BYTES:] for pair in pairs}
 
 
 def _command_to_plain(command: OpenCommand) -> list[Plain]:

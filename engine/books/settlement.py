@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from engine.books.account import AccountBook, Position
 from engine.books.ledger import Flows, fits, flow_of, post
+from engine.errors import InvariantBroken
 from engine.reference.instruments import Instrument, InstrumentKind
 from engine.units import E8, div_down
 
@@ -57,6 +58,8 @@ def can_settle(book: AccountBook, instrument: Instrument, price_e8: int) -> bool
 def settle_position(book: AccountBook, instrument: Instrument, price_e8: int) -> SettledPosition:
     """Replace the book's position in ``instrument`` by cash; it must fit (``can_settle``)."""
     flows: Flows = {}
-    settled = add_settlement(flows, instrument, book.positions.pop(instrument.instrument_id), price_e8)
-    post(book, flows)
+    settled = add_settlement(flows, instrument, book.positions[instrument.instrument_id], price_e8)
+    if not post(book, flows):
+        raise InvariantBroken(f"account {book.account} has no room to settle {instrument.instrument_id}")
+    del book.positions[instrument.instrument_id]
     return settled

@@ -33,6 +33,7 @@ def test_memory_is_bounded_and_forgets_the_oldest() -> None:
     events = [deposit("a", "USD", 1, offset) for offset in range(RECENT_EVENTS_MAX + 1)]
     for event in events:
         remember(book, event)
-    assert RECENT_EVENTS_MAX == len(book.recent)
+    remember(book, fill("a", "BTC-PERP", 1, 20_000, 0))
+    assert {"collateral": RECENT_EVENTS_MAX, "fills": 1} == {topic: len(seen) for topic, seen in book.recent.items()}
     assert repeat_of(book, events[0]) is None
     assert DUPLICATE == repeat_of(book, events[1])
