@@ -9,6 +9,7 @@ from importlib import metadata
 
 import faust
 import faust.streams
+from faust.types.enums import ProcessingGuarantee
 from packaging.specifiers import SpecifierSet
 
 from streams.errors import UnsafeConfiguration
@@ -52,7 +53,7 @@ def check_cython() -> None:
 
 def _check_settings(app: faust.App) -> None:
     conf = app.conf
-    if app.in_transaction:
+    if conf.processing_guarantee is not ProcessingGuarantee.AT_LEAST_ONCE:
         raise UnsafeConfiguration(
             "processing_guarantee must be at_least_once: rows carry their source offsets, and Faust's transactions "
             "leave out topics that the worker does not consume"
