@@ -63,20 +63,21 @@ FROM
         parameters_version
     FROM liquidation_decisions FINAL
     WHERE valid = 1 AND time_us >= {from_us:Int64} AND time_us < {to_us:Int64}
-)
+) AS decision
 ANY LEFT JOIN
 (
     SELECT decision_id, groupArray(concat(side, ' ', toString(quantity), ' ', instrument)) AS orders
     FROM liquidations FINAL
     WHERE valid = 1
     GROUP BY decision_id
-) USING decision_id
+) AS ordered
+USING decision_id
 ORDER BY time_us, account, round""",
 )
 
 LIQUIDATION_OUTCOMES: Final = Query(
     "liquidation_outcomes",
-    "What became of each command: ordered, filled, the executor's last word, and the slippage against the limit.",
+    "What became of each command: ordered, filled and at what price, and the executor's last word.",
     """SELECT
     command_id, account, instrument, side, ordered, limit_price, filled, average_price, last_state
 FROM
@@ -84,7 +85,7 @@ FROM
     SELECT command_id, account, instrument, side, quantity AS ordered, limit_price
     FROM liquidations FINAL
     WHERE valid = 1 AND time_us >= {from_us:Int64} AND time_us < {to_us:Int64}
-)
+) AS command
 ANY LEFT JOIN
 (
     SELECT
@@ -93,14 +94,16 @@ ANY LEFT JOIN
     FROM fills FINAL
     WHERE valid = 1 AND command_id != ''
     GROUP BY command_id
-) USING command_id
+) AS execution
+USING command_id
 ANY LEFT JOIN
 (
     SELECT command_id, argMax(state, src_offset) AS last_state
     FROM liquidation_acks FINAL
     WHERE valid = 1
     GROUP BY command_id
-) USING command_id
+) AS ack
+USING command_id
 ORDER BY command_id""",
     requires=(20, 3),
 )
@@ -220,11 +223,12 @@ NET_DEPOSITS: Final = Query(
     sumIf(toDecimal256(amount, 18), kind = 'deposit') AS deposited,
     sumIf(toDecimal256(amount, 18), kind = 'withdrawal' AND granted = 1) AS withdrawn,
     sumIf(toDecimal256(amount, 18), kind = 'transfer' AND granted = 1) AS transferred
-FROM (SELECT event_id, asset, kind, amount FROM collateral FINAL WHERE valid = 1)
+FROM (SELECT event_id, asset, kind, amount FROM collateral FINAL WHERE valid = 1) AS movement
 ANY LEFT JOIN
 (
     SELECT request_id AS event_id, granted FROM withdrawal_decisions FINAL WHERE valid = 1
-) USING event_id
+) AS answer
+USING event_id
 GROUP BY asset
 ORDER BY asset""",
     requires=(21, 1),

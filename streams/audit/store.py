@@ -127,19 +127,30 @@ def fit_decimal(value: Decimal) -> Decimal:
 _BOUNDS: Final = {"UInt8": (0, 255), "Int32": (-(2**31), 2**31 - 1), "Int64": (-(2**63), 2**63 - 1)}
 
 
+_UNFIT: Final = (InvalidOperation, Inexact, ValueError, TypeError)
+
+
 def fitted(table: Table, rows: Sequence[Row]) -> Iterator[tuple[Column, list[Any]]]:
     """The rows turned into columns, text as bytes, each value checked against its type; raises ``ValueUnfit``."""
     for column, values in zip(table.columns, zip(*rows, strict=True), strict=True):
         is_array = column.type.startswith("Array(")
         fit = _FITS[column.type[6:-1] if is_array else column.type]
-        fit_values: list[Any] = []
         try:
-            # A plain loop: when a value does not fit, their number says which one it was.
-            for value in values:
-                fit_values.append([fit(item) for item in value] if is_array else fit(value))
-        except (InvalidOperation, Inexact, ValueError, TypeError) as error:
-            raise ValueUnfit(table.name, column.name, values[len(fit_values)]) from error
+            fit_values = [[fit(item) for item in value] for value in values] if is_array else [fit(v) for v in values]
+        except _UNFIT as error:
+            raise ValueUnfit(table.name, column.name, _first_unfit(fit, is_array, values)) from error
         yield column, fit_values
+
+
+def _first_unfit(fit: Callable[[Any], Any], is_array: bool, values: Sequence[Any]) -> object:
+    """Which value it was; the quick path above does not count."""
+    for value in values:
+        try:
+            for item in value if is_array else (value,):
+                fit(item)
+        except _UNFIT:
+            return value
+    raise AssertionError("every value fits")
 
 
 def _fit_text(value: Any) -> bytes:
