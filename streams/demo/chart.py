@@ -57,7 +57,7 @@ def _draw_margin(axes: Axes, series: Series) -> None:
 
 
 def _draw_events(axes: Axes, series: Series) -> None:
-    third = np.timedelta64(_step_us(series) // 3, "us")
+    third = np.timedelta64(series.count_us // 3, "us")
     for counted, color, name, place in (
         (series.called, _ORANGE, "called for margin", 1),
         (series.liquidated, _RED, "liquidated", 2),
@@ -67,7 +67,9 @@ def _draw_events(axes: Axes, series: Series) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper left", ncols=2, fontsize=9)
     axes.margins(y=0.25)
-    _label(axes, "Accounts, at the first time each")
+    _label(
+        axes, f"Accounts called and liquidated (each at its first time, per {series.count_us // 60_000_000} minutes)"
+    )
 
 
 def _line(axes: Axes, points: Sequence[tuple[int, float]], color: str) -> None:
@@ -83,8 +85,3 @@ def _label(axes: Axes, text: str) -> None:
 
 def _times(times_us: Sequence[int]) -> NDArray[np.datetime64]:
     return np.array(times_us, dtype="datetime64[us]")
-
-
-def _step_us(series: Series) -> int:
-    """Time between two margin snapshots."""
-    return series.margin[1][0] - series.margin[0][0] if len(series.margin) > 1 else 3_600_000_000

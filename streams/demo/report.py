@@ -62,14 +62,16 @@ def print_report(result: DemoResult, console: Console) -> None:
     console.print(_group_table(summary))
     console.print(_liquidation_table(summary))
     _print_list(console, "Called, and recovered", (one for one in summary.accounts if one.has_recovered))
-    _print_list(console, "Saved by netting", (one for one in summary.accounts if one.is_saved_by_netting))
+    saved = (one for one in summary.accounts if one.is_saved_by_netting)
+    _print_list(console, "Saved by netting (equity below what their positions would need one by one)", saved)
     if summary.worst_minute is not None:
         at_us, accounts = summary.worst_minute
         console.print(f"[bold]Worst minute:[/] {_clock(at_us)} UTC, liquidation commands for {accounts} accounts.")
     console.print(_processing(result))
-    console.print(f"Audit trail: {result.audit} (chDB)    Chart: {result.chart}")
-    if summary.liquidated:
-        console.print(f"[dim]Next: CROSSMARGIN_CLICKHOUSE=chdb://{result.audit} crossmargin explain COMMAND_ID[/]")
+    console.print(f"Audit trail: {result.audit} (chDB)\nChart: {result.chart}", soft_wrap=True)
+    if summary.first_command:
+        explain = f"CROSSMARGIN_CLICKHOUSE=chdb://{result.audit} crossmargin explain {summary.first_command}"
+        console.print(f"Recompute the first liquidation from it, bit for bit:\n  {explain}", soft_wrap=True)
 
 
 def _group_table(summary: Summary) -> Table:
@@ -119,7 +121,7 @@ def _liquidation_table(summary: Summary) -> Table:
 
 def _print_list(console: Console, title: str, accounts: Iterable[AccountResult]) -> None:
     listed = list(accounts)
-    console.print(f"[bold]{title}:[/] {len(listed)}{'  ' if listed else ''}[dim]{_names(listed)}[/]")
+    console.print(f"[bold]{title}:[/] {len(listed)}  [dim]{_names(listed)}[/]")
 
 
 def _names(accounts: Sequence[AccountResult]) -> str:

@@ -71,6 +71,7 @@ def run_demo(
         broker, bootstrap = start_broker(out / "broker", out / "broker.log")
         stack.enter_context(broker)
         ensure_topics(bootstrap, load_catalogue(), accounts=PARTITIONS)
+        (out / "worker").mkdir()
         environment = _environment(bootstrap, audit_url, out)
         worker = stack.enter_context(_worker(environment, out))
         executor = stack.enter_context(_executor(environment, out))
@@ -131,8 +132,13 @@ def _result(
     summary = summarize(store, groups, PROBE)
     _check_complete(summary.rows, ends)
     minutes = exchange.minutes
-    price_step_us = max(1, len(minutes) // 720) * MINUTE_US
-    series = read_series(store, (INDEX, USDC), price_step_us, exchange.snapshot_minutes * MINUTE_US)
+    series = read_series(
+        store,
+        (INDEX, USDC),
+        price_step_us=max(1, len(minutes) // 720) * MINUTE_US,
+        snapshot_us=exchange.snapshot_minutes * MINUTE_US,
+        count_us=max(1, len(minutes) // 48) * MINUTE_US,
+    )
     chart = out / "report.png"
     draw(series, chart, f"{len(summary.accounts)} accounts through the USDC depeg of March 2023")
     return DemoResult(

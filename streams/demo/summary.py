@@ -37,6 +37,9 @@ _WORST_MINUTE = """
 SELECT intDiv(time_us, 60000000) * 60000000 AS minute_us, count(DISTINCT account) AS accounts FROM liquidations
 WHERE valid = 1 GROUP BY minute_us ORDER BY accounts DESC, minute_us LIMIT 1
 """
+_FIRST_COMMAND = (
+    "SELECT command_id FROM liquidations WHERE valid = 1 ORDER BY time_us, src_partition, src_offset LIMIT 1"
+)
 _DEAD_LETTERS = "SELECT record_topic, reason, count() AS records FROM dead_letters GROUP BY 1, 2 ORDER BY 1, 2"
 
 
@@ -71,7 +74,8 @@ class AccountResult:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Everything the report says. ``rows`` counts audit rows by table; ``worst_minute`` is (start, accounts)."""
+    """Everything the report says. ``rows`` counts audit rows by table, ``worst_minute`` is (start, accounts), and
+    ``first_command`` the id of the earliest liquidation command, empty without one."""
 
     rows: Mapping[str, int]
     accounts: tuple[AccountResult, ...]
@@ -79,6 +83,7 @@ class Summary:
     answers: Mapping[str, int]
     withdrawals: tuple[tuple[bool, str, int], ...]
     worst_minute: tuple[int, int] | None
+    first_command: str
     dead_letters: tuple[tuple[str, str, int], ...]
 
     @property
@@ -112,6 +117,7 @@ def summarize(store: AuditStore, groups: Mapping[str, str], probe: str) -> Summa
     calls = {row["account"]: row for row in store.query(_STATUSES).dicts()}
     liquidated = {row["account"]: row for row in store.query(_LIQUIDATIONS).dicts()}
     worst = store.query(_WORST_MINUTE).dicts()
+    first_command = store.query(_FIRST_COMMAND).rows
     results = []
     for row in store.query(_MARGIN).dicts():
         account = row["account"]
@@ -140,6 +146,7 @@ def summarize(store: AuditStore, groups: Mapping[str, str], probe: str) -> Summa
             for row in store.query(_WITHDRAWALS, {"probe": probe}).dicts()
         ),
         worst_minute=(int(worst[0]["minute_us"]), int(worst[0]["accounts"])) if worst else None,
+        first_command=first_command[0][0] if first_command else "",
         dead_letters=tuple(
             (row["record_topic"], row["reason"], int(row["records"])) for row in store.query(_DEAD_LETTERS).dicts()
         ),
@@ -152,12 +159,14 @@ def _count(store: AuditStore, table: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What the chart draws: each a tuple of (time in microseconds, value...), oldest first."""
+    """What the chart draws: tuples of (time in microseconds, value...), oldest first; ``count_us`` is the width of the
+    last two."""
 
     prices: Mapping[str, tuple[tuple[int, float], ...]]
     margin: tuple[tuple[int, float, float], ...]
     liquidated: tuple[tuple[int, int], ...]
     called: tuple[tuple[int, int], ...]
+    count_us: int
 
 
 _PRICE_SERIES = """
@@ -182,8 +191,11 @@ GROUP BY at_us ORDER BY at_us
 """
 
 
-def read_series(store: AuditStore, feeds: tuple[str, ...], price_step_us: int, snapshot_us: int) -> Series:
-    """The chart's data: newest price of each feed per ``price_step_us``, margins and counts per ``snapshot_us``.
+def read_series(
+    store: AuditStore, feeds: tuple[str, ...], price_step_us: int, snapshot_us: int, count_us: int
+) -> Series:
+    """The chart's data: newest price of each feed per ``price_step_us``, margins per ``snapshot_us``, accounts per
+    ``count_us``.
 
     ``snapshot_us`` is the interval of the risk parameters: every account has one snapshot in each.
     """
@@ -195,8 +207,9 @@ def read_series(store: AuditStore, feeds: tuple[str, ...], price_step_us: int, s
     return Series(
         prices=prices,
         margin=tuple((int(at_us), float(cross), float(isolated)) for at_us, cross, isolated in margin),
-        liquidated=_counted(store, _LIQUIDATED_SERIES, snapshot_us),
-        called=_counted(store, _CALLED_SERIES, snapshot_us),
+        liquidated=_counted(store, _LIQUIDATED_SERIES, count_us),
+        called=_counted(store, _CALLED_SERIES, count_us),
+        count_us=count_us,
     )
 
 

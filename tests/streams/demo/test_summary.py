@@ -69,6 +69,7 @@ def test_commands_calls_and_accounts_are_those_of_the_run(rehearsal: Rehearsal, 
 
     assert 40 == len(summary.accounts)
     assert len(commands) == summary.commands == summary.answers["filled"]
+    assert summary.first_command in {command.command_id for command in commands}
     assert {command.account for command in commands} == {account.account for account in summary.liquidated}
     assert called == {account.account for account in summary.accounts if account.calls}
     assert rehearsal.exchange.tally.liquidated == {account.account for account in summary.liquidated}
@@ -92,7 +93,7 @@ def test_the_worst_minute_lies_in_the_depeg(rehearsal: Rehearsal, summary: Summa
 
 def test_the_series_reach_from_the_first_to_the_last_minute(rehearsal: Rehearsal, store: AuditStore) -> None:
     minutes, step_us = rehearsal.exchange.minutes, rehearsal.exchange.snapshot_minutes * MINUTE_US
-    series = read_series(store, (INDEX, USDC), MINUTE_US, step_us)
+    series = read_series(store, (INDEX, USDC), MINUTE_US, step_us, 18 * MINUTE_US)
 
     assert len(minutes) == len(series.prices[INDEX]) == len(series.prices[USDC])
     assert min(value for _, value in series.prices[USDC]) == pytest.approx(0.875, abs=0.003)
@@ -103,7 +104,7 @@ def test_the_series_reach_from_the_first_to_the_last_minute(rehearsal: Rehearsal
 
 def test_the_chart_is_a_large_picture(rehearsal: Rehearsal, store: AuditStore, tmp_path: Path) -> None:
     step_us = rehearsal.exchange.snapshot_minutes * MINUTE_US
-    draw(read_series(store, (INDEX, USDC), MINUTE_US, step_us), tmp_path / "report.png", "title")
+    draw(read_series(store, (INDEX, USDC), MINUTE_US, step_us, 18 * MINUTE_US), tmp_path / "report.png", "title")
 
     height, width, _ = imread(tmp_path / "report.png").shape
     assert height > 1000 and width > 1000
