@@ -188,14 +188,22 @@ def test_withdrawal_is_decided_on_balance_and_initial_margin(
 
 def test_withdrawal_sees_the_events_before_it_in_its_batch() -> None:
     made = funded()
-    batch = [fill("a", "BTC-PERP", 3, 20_000, 0), withdrawal("a", "USD", 9_000, 2), withdrawal("a", "USD", 1, 3)]
+    batch: list[Event] = [
+        fill("a", "BTC-PERP", 3, 20_000, 0),
+        withdrawal("a", "USD", 9_000, 2),
+        withdrawal("a", "USD", 1, 3),
+    ]
     assert [Refusal.BELOW_INITIAL_MARGIN, None] == refusals(made.step(batch))
 
 
 def test_withdrawal_waits_for_prices() -> None:
     made = MarginEngine()
     made.step([*reference(), mark("BTC", 20_000, 0)])
-    batch = [deposit("a", "USD", 9_000, 0), fill("a", "BTC-PERP", "0.1", 20_000, 0), withdrawal("a", "USD", 1, 1)]
+    batch: list[Event] = [
+        deposit("a", "USD", 9_000, 0),
+        fill("a", "BTC-PERP", "0.1", 20_000, 0),
+        withdrawal("a", "USD", 1, 1),
+    ]
     assert [Refusal.PRICE_UNAVAILABLE] == refusals(made.step(batch))
 
 
@@ -210,7 +218,7 @@ def test_withdrawal_does_not_go_out_on_a_stale_mark() -> None:
 def test_who_holds_no_position_and_owes_nothing_needs_no_price() -> None:
     made = MarginEngine()
     made.step([CollateralAssetListed(number, asset) for number, asset in enumerate(ASSETS)])
-    batch = [deposit("a", "BTC", 2, 0), withdrawal("a", "BTC", 2, 1)]
+    batch: list[Event] = [deposit("a", "BTC", 2, 0), withdrawal("a", "BTC", 2, 1)]
     assert [None] == refusals(made.step(batch))
     assert {} == held(made, "a").balances
 
@@ -224,7 +232,7 @@ def test_account_in_liquidation_keeps_its_collateral() -> None:
 def test_refusals_have_precedence() -> None:
     made = funded(fill("a", "BTC-PERP", 8, 20_000, 0))
     made.step([mark("ETH-PERP", 1_500, 50, START_US + 2 * MINUTE_US)])
-    batch = [withdrawal("a", "USD", 10**6, 2), withdrawal("a", "USD", 1, 3)]
+    batch: list[Event] = [withdrawal("a", "USD", 10**6, 2), withdrawal("a", "USD", 1, 3)]
     assert [Refusal.INSUFFICIENT_BALANCE, Refusal.PRICE_UNAVAILABLE] == refusals(made.step(batch))
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from random import Random
 
 from engine.commands import LiquidationCommand, StepResult, TransferCredit
-from engine.events import AccountEvent, AckState, CollateralKind, Event, MarkPrice, Source
+from engine.events import AccountEvent, AckState, BadRecord, CollateralKind, Event, MarkPrice, Source
 from engine.reference.instruments import Instrument, InstrumentKind
 from tests.builders import (
     EXPIRY_US,
@@ -140,8 +140,8 @@ class Workload:
         topic = event.source.topic
         offset = self._next_offset(topic)
         event = replace(event, source=Source(topic, 0, offset))
-        if not retry and getattr(event, "event_id", None) == "":
-            event = replace(event, event_id=f"{topic}-{offset}", body_digest=offset.to_bytes(8, "big"))  # type: ignore[call-arg]
+        if not retry and not isinstance(event, BadRecord) and not event.event_id:
+            event = replace(event, event_id=f"{topic}-{offset}", body_digest=offset.to_bytes(8, "big"))
         self._sent.append(event)
         return event
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.books.market_book import MarketBook
-from engine.events import CollateralAssetListed, InstrumentListed, ParametersSet
+from engine.events import CollateralAssetListed, InstrumentListed, ParametersSet, Settlement
 from engine.outcomes import APPLIED, DUPLICATE, Outcome, Rejection
 from engine.reference.collateral_assets import CollateralAsset
 from engine.units import INT64_MAX
@@ -65,13 +65,10 @@ def test_instrument_is_listed_once_and_keeps_its_terms() -> None:
     book = MarketBook()
     assert APPLIED == book.list_instrument(InstrumentListed(0, PERP))
     assert DUPLICATE == book.list_instrument(InstrumentListed(1, PERP))
-    changed = book.list_instrument(InstrumentListed(2, replace(PERP, tick_e8=E8_TICK)))
+    changed = book.list_instrument(InstrumentListed(2, replace(PERP, tick_e8=e8(5))))
     assert (Rejection.INSTRUMENT_CHANGED, "instrument") == verdict(changed)
     assert "tick_e8" in changed.detail
     assert (PERP, 2) == (book.instruments["BTC-PERP"], book.reference_version)
-
-
-E8_TICK = e8(5)
 
 
 def test_asset_terms_may_change_but_not_back_by_a_replayed_record() -> None:
@@ -112,7 +109,7 @@ def test_parameters_wait_for_their_time_and_versions_only_rise() -> None:
         (settlement("BTC-FUTURE", 0), None),
     ],
 )
-def test_settlement_fault(event, expected: tuple[Rejection, str] | None) -> None:  # type: ignore[no-untyped-def]
+def test_settlement_fault(event: Settlement, expected: tuple[Rejection, str] | None) -> None:
     book = MarketBook()
     book.list_instrument(InstrumentListed(0, PERP))
     book.list_instrument(InstrumentListed(1, FUTURE))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from engine.books.account import AccountBook, Position
 from engine.books.positions import apply_fill, fill_fault, trade, trade_value
+from engine.events import Fill
 from engine.outcomes import APPLIED, Rejection
 from engine.reference.instruments import Instrument
 from engine.units import INT64_MAX
@@ -109,17 +110,20 @@ def test_value_of_a_trade_is_its_change_of_cost_less_what_it_realized(
     assert quantity_after == held.quantity_e8 + traded_lots * instrument.lot_e8
 
 
-LATE = {"time_us": EXPIRY_US}
-
-
 @pytest.mark.parametrize(
     ("event", "instrument", "assets", "rejection", "field"),
     [
         # Rows in the order of the enum; each row also has every fault below it.
-        (fill("a", "X", "0.001", "0.3", 0, **LATE), None, set(), Rejection.UNKNOWN_INSTRUMENT, "instrument"),
-        (fill("a", "X", "0.001", "0.3", 0, **LATE), FUTURE, set(), Rejection.UNKNOWN_ASSET, "instrument"),
-        (fill("a", "X", "0.001", "0.3", 0, **LATE), SPOT, {"USD"}, Rejection.UNKNOWN_ASSET, "instrument"),
-        (fill("a", "X", "0.001", "0.3", 0, **LATE), FUTURE, USD_BTC, Rejection.INSTRUMENT_EXPIRED, "trade_time_us"),
+        (fill("a", "X", "0.001", "0.3", 0, time_us=EXPIRY_US), None, set(), Rejection.UNKNOWN_INSTRUMENT, "instrument"),
+        (fill("a", "X", "0.001", "0.3", 0, time_us=EXPIRY_US), FUTURE, set(), Rejection.UNKNOWN_ASSET, "instrument"),
+        (fill("a", "X", "0.001", "0.3", 0, time_us=EXPIRY_US), SPOT, {"USD"}, Rejection.UNKNOWN_ASSET, "instrument"),
+        (
+            fill("a", "X", "0.001", "0.3", 0, time_us=EXPIRY_US),
+            FUTURE,
+            USD_BTC,
+            Rejection.INSTRUMENT_EXPIRED,
+            "trade_time_us",
+        ),
         (fill("a", "X", "0.001", "0.3", 0), FUTURE, USD_BTC, Rejection.QUANTITY_OFF_LOT, "quantity"),
         (fill("a", "X", "0", "0.3", 0), FUTURE, USD_BTC, Rejection.QUANTITY_OFF_LOT, "quantity"),
         (fill("a", "X", 10**12, "0.3", 0), FUTURE, USD_BTC, Rejection.PRICE_OFF_TICK, "price"),
@@ -129,7 +133,9 @@ LATE = {"time_us": EXPIRY_US}
         (fill("a", "X", 1, 1, 0, fee=10**12), FUTURE, USD_BTC, Rejection.AMOUNT_OUT_OF_RANGE, "fee"),
     ],
 )
-def test_faulty_fill(event, instrument, assets, rejection: Rejection, field: str) -> None:  # type: ignore[no-untyped-def]
+def test_faulty_fill(
+    event: Fill, instrument: Instrument | None, assets: set[str], rejection: Rejection, field: str
+) -> None:
     fault = fill_fault(event, instrument, assets)
     assert fault is not None
     assert (rejection, field) == (fault.rejection, fault.field)

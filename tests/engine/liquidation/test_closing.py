@@ -12,14 +12,14 @@ from engine.market import Market
 from engine.outcomes import APPLIED
 from engine.portfolio import Portfolio
 from engine.units import E8
-from tests.builders import EXPIRY_US, INSTRUMENTS, e8, engine, fill, mark, marks, parameters
+from tests.builders import EXPIRY_US, INSTRUMENTS, e8, engine, fill, mark, parameters
 
 PARAMETERS = parameters()
 
 
-def market(**prices: str) -> Market:
+def market(perpetual: str = "20000") -> Market:
     made = engine()
-    made.step(marks(version=100, **prices))
+    made.step([mark("BTC-PERP", perpetual, 100)])
     return made.market()
 
 
@@ -87,7 +87,7 @@ def test_cost_is_a_share_of_closed_notional(name: str, quantity: str, cost: floa
     ],
 )
 def test_limit_price(quantity: str, price: str, limit: str) -> None:
-    closing = Closing(holding(BTC_PERP=quantity), market(BTC_PERP=price), PARAMETERS)
+    closing = Closing(holding(BTC_PERP=quantity), market(price), PARAMETERS)
     assert e8(limit) == closing.limit_price("BTC-PERP")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -186,7 +187,9 @@ def test_legs_reduce_and_figures_are_those_of_the_account_after_them(
 
 @settings(max_examples=20, deadline=None)
 @given(QUANTITIES, st.floats(0.3, 0.99), st.randoms(use_true_random=False))
-def test_order_of_positions_does_not_change_the_plan(quantities: dict[str, float], share: float, chance) -> None:  # type: ignore[no-untyped-def]
+def test_order_of_positions_does_not_change_the_plan(
+    quantities: dict[str, float], share: float, chance: Random
+) -> None:
     held = breached(quantities, share)
     items = list(held.positions.items())
     chance.shuffle(items)
