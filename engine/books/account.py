@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from engine.outcomes import MarginStatus
 
 RECENT_EVENTS_MAX = 32
-"""How many event ids an account remembers of each topic to tell a repeat from a conflict. A producer's retry arrives within a
-handful of records; older repeats are caught by the offset watermark, which is exact."""
+"""How many event ids an account remembers of each topic to tell a repeat from a conflict. A producer's retry arrives
+within a handful of records; older repeats are caught by the offset watermark, which is exact."""
 
 
 @dataclass(slots=True)
