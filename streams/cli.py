@@ -38,8 +38,10 @@ class CommandGroup(click.Group):
         """The subcommand of that name, or None."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = import_module(f"{cli_commands.__name__}.{cmd_name.replace('-', '_')}")
-        command = module.command
+        try:
+            command = import_module(f"{cli_commands.__name__}.{cmd_name.replace('-', '_')}").command
+        except ModuleNotFoundError as error:
+            return _unavailable(cmd_name, error)
         assert isinstance(command, click.Command)
         return command
 
@@ -58,9 +60,29 @@ class CommandGroup(click.Group):
             _exit(error.format_message(), EXIT_BAD_INPUT)
         except (InputError, InvalidSetting, SchemaError, UnsafeConfiguration) as error:
             _exit(str(error), EXIT_BAD_INPUT)
+        except ModuleNotFoundError as error:
+            _exit(_what_to_install(error), EXIT_FAILED)
         except (CommandFailed, StreamsError, OSError) as error:
             _exit(str(error), EXIT_FAILED)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unavailable(name: str, error: ModuleNotFoundError) -> click.Command:
+    """Stands for a command whose optional parts are not installed: the others, and the help, still work."""
+    text = _what_to_install(error)
+
+    def refuse() -> None:
+        raise CommandFailed(text)
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=refuse, help=text, context_settings=settings)
+
+
+def _what_to_install(error: ModuleNotFoundError) -> str:
+    package = (error.name or "").partition(".")[0]
+    if package in ("engine", "schemas", "streams", ""):
+        raise error
+    return f"Needs {package}: install crossmargin[embedded]."
 
 
 def _exit(message: str, code: int) -> NoReturn:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -192,6 +194,25 @@ def test_every_command_has_help_and_json() -> None:
             assert name in overview.stdout
             # A worker runs until told to stop: it has no result to print.
             assert name == "worker" or "--json" in run(name, "--help").stdout
+
+
+def test_command_without_its_optional_parts_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def import_without_chdb(name: str) -> ModuleType:
+        if name.endswith("methods"):
+            raise ModuleNotFoundError("No module named 'chdb'", name="chdb")
+        return import_module(name)
+
+    monkeypatch.setattr("streams.cli.import_module", import_without_chdb)
+    assert "Needs chdb" in run("--help").stdout
+    assert_one_line(run("methods", "--json", "x"), 1, "chdb", "crossmargin[embedded]")
+
+
+def test_missing_module_of_our_own_is_a_bug_with_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def import_nothing(name: str) -> ModuleType:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("streams.cli.import_module", import_nothing)
+    assert isinstance(run("methods").exception, ModuleNotFoundError)
 
 
 def test_module_and_entry_point_are_the_same_program() -> None:
