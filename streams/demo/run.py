@@ -23,7 +23,6 @@ from streams.audit.connect import open_store
 from streams.audit.store import AuditStore
 from streams.audit.tables import TABLES
 from streams.demo.broker import start_broker
-from streams.demo.chart import draw
 from streams.demo.exchange import Exchange
 from streams.demo.feeder import TOPICS, Feeder
 from streams.demo.population import BACKSTOP, PROBE
@@ -140,6 +139,9 @@ def _result(
         count_us=max(1, len(minutes) // 48) * MINUTE_US,
     )
     chart = out / "report.png"
+    # On demand, so that the command line answers without the extra that brings matplotlib.
+    from streams.demo.chart import draw
+
     draw(series, chart, f"{len(summary.accounts)} accounts through the USDC depeg of March 2023")
     return DemoResult(
         summary=summary,
