@@ -3,6 +3,26 @@
 Owns the error tree of transport and state. Three kinds: a configuration the worker refuses to start with, an ownership
 that ended (drop the batch, its next owner repeats it), and damage that must stop the worker loudly. Bad input is none
 of these: it becomes a dead letter. Refuses to know who raises what when.
+
+StreamsError
+├── UnsafeConfiguration
+├── OwnershipLost
+│   ├── NotOwner
+│   ├── StaleGeneration
+│   └── LeaseExpired
+└── FatalStreamError
+    ├── DurabilityLost
+    ├── Fenced
+    ├── SourceJumped
+    ├── LedgerHole
+    ├── PoisonChangelog
+    ├── ChangelogTruncated
+    ├── ChangelogBehindStore
+    ├── RecoveryGap
+    ├── RecoveryStalled
+    ├── StoreUnavailable
+    ├── RowTooLarge
+    └── BroadcastFailed
 """
 
 from __future__ import annotations
