@@ -6,6 +6,7 @@ Owns the list of conditions under which this transport keeps its promises. Refus
 from __future__ import annotations
 
 from importlib import metadata
+from typing import cast
 
 import faust
 import faust.streams
@@ -53,7 +54,8 @@ def check_cython() -> None:
 
 def _check_settings(app: faust.App) -> None:
     conf = app.conf
-    if conf.processing_guarantee is not ProcessingGuarantee.AT_LEAST_ONCE:
+    guarantee = cast(ProcessingGuarantee, conf.processing_guarantee)  # Faust types the setting as the class
+    if guarantee is not ProcessingGuarantee.AT_LEAST_ONCE:
         raise UnsafeConfiguration(
             "processing_guarantee must be at_least_once: rows carry their source offsets, and Faust's transactions "
             "leave out topics that the worker does not consume"
