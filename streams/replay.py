@@ -17,6 +17,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from engine.books.account import AccountBook
 from engine.commands import TransferCredit
 from engine.events import BadRecord, Event, Source
 from engine.margin_engine import MarginEngine
@@ -151,6 +152,10 @@ class Replay:
             state_hash=self._engine.state_hash(),
             commands_hash=self._digest.hexdigest(),
         )
+
+    def books(self) -> list[AccountBook]:
+        """The accounts as they stand, sorted by id; for reading only."""
+        return [book for name in sorted(self._engine.accounts()) if (book := self._engine.book(name)) is not None]
 
     def _step(self) -> None:
         records, self._pending = self._pending[: self._batch], self._pending[self._batch :]

@@ -5,7 +5,9 @@ Owns the comparison of what the store holds with what the changelog still has. R
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
+from time import monotonic
 
 from faust.types import TP
 from faust.types.transports import ConsumerT
@@ -13,10 +15,15 @@ from faust.types.transports import ConsumerT
 from streams.errors import ChangelogBehindStore, ChangelogTruncated, UnsafeConfiguration
 from streams.state.replica import Replica
 
+_METADATA_DEADLINE_S = 10.0
+_METADATA_POLL_S = 0.05
 
-def check_partition_counts(consumer: ConsumerT, changelog: str, sources: Iterable[str], partitions: int | None) -> None:
+
+async def check_partition_counts(
+    consumer: ConsumerT, changelog: str, sources: Iterable[str], partitions: int | None
+) -> None:
     """Sources and changelog must have the same number of partitions: a row lives where its records arrive."""
-    counted = consumer.topic_partitions(changelog)
+    counted = await _partition_count(consumer, changelog)
     if counted is None:
         raise UnsafeConfiguration(f"the changelog topic {changelog} does not exist: create the topics first")
     if partitions is not None and counted != partitions:
@@ -25,11 +32,19 @@ def check_partition_counts(consumer: ConsumerT, changelog: str, sources: Iterabl
             "set once per deployment; a new one needs a new application id and a replay"
         )
     for source in sources:
-        count = consumer.topic_partitions(source)
+        count = await _partition_count(consumer, source)
         if count is None:
             raise UnsafeConfiguration(f"the source topic {source} does not exist: create the topics first")
         if count != counted:
             raise UnsafeConfiguration(f"{source} has {count} partitions, {changelog} {counted}: they must be equal")
+
+
+async def _partition_count(consumer: ConsumerT, topic: str) -> int | None:
+    """A member that joined without being asked to assign may hear of the topics only after its assignment."""
+    deadline = monotonic() + _METADATA_DEADLINE_S
+    while (count := consumer.topic_partitions(topic)) is None and monotonic() < deadline:
+        await asyncio.sleep(_METADATA_POLL_S)
+    return count
 
 
 async def check_changelog_bounds(consumer: ConsumerT, replicas: Mapping[int, Replica]) -> None:

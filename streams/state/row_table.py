@@ -220,7 +220,7 @@ class RowTable(Table[bytes, bytes]):
             for partition in sorted(mine - self._replicas.keys()):
                 self._replicas[partition] = Replica(topic, partition, self.row_store.open(partition))
             self._progress_at = monotonic()
-            check_partition_counts(self.app.consumer, topic, self.sources, self.partitions)
+            await check_partition_counts(self.app.consumer, topic, self.sources, self.partitions)
             await check_changelog_bounds(self.app.consumer, self._replicas)
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:

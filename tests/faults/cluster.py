@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
 DEADLINE_S = 150.0
@@ -31,11 +32,12 @@ def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = DEA
 
 @dataclass(slots=True)
 class Worker:
-    """One ``crossmargin worker --role risk`` process that can be started again under the same name."""
+    """A process, by default ``crossmargin worker --role risk``, that can be started again under the same name."""
 
     name: str
     environment: Mapping[str, str]
     log: Path
+    module: tuple[str, ...] = ("streams", "worker", "--role", "risk")
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
 
@@ -44,7 +46,7 @@ class Worker:
         self.starts += 1
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams", "worker", "--role", "risk"],
+                [sys.executable, "-m", *self.module],
                 env={**os.environ, **self.environment, "CROSSMARGIN_INSTANCE": self.name},
                 stdout=output,
                 stderr=output,
@@ -137,9 +139,24 @@ class Cluster:
         """End offsets of the account topics."""
         return dict(self._reader.end_offsets(self._partitions))
 
+    def all_ends(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+        """End offsets of whole topics, by topic and partition."""
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in topics
+            for number in sorted(self._reader.partitions_for_topic(topic) or ())
+        ]
+        ends = self._reader.end_offsets(partitions)
+        return {(partition.topic, partition.partition): end for partition, end in ends.items()}
+
     def is_consumed(self) -> bool:
         """Whether the group has committed to the end of every account partition."""
-        committed = self._admin.list_group_offsets({self._group: None}).get(self._group, {})
+        try:
+            committed = self._admin.list_group_offsets({self._group: None}).get(self._group, {})
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            return False  # The very first group of a fresh broker has no coordinator for a moment.
         for partition, end in self.end_offsets().items():
             done = committed.get(partition)
             if end and (done is None or done.offset < end):

@@ -25,6 +25,9 @@ from dataclasses import dataclass
 START_US = 1_678_320_000_000_000
 EXPIRY_US = START_US + 30 * 86_400_000_000
 
+BACKSTOP = "backstop"
+"""Takes the other side of every liquidation; rich enough never to be near a requirement."""
+
 Json = dict[str, object]
 
 
@@ -39,10 +42,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Events that may interleave freely; the next phase waits until these are consumed."""
+    """Events that may interleave freely; the next phase waits until these are consumed, and until as many accounts as
+    ``breaches`` have been commanded upon."""
 
     name: str
     events: tuple[Event, ...]
+    breaches: int = 0
 
 
 def instrument(name: str, contract: str, **terms: object) -> Event:
@@ -81,7 +86,7 @@ def parameters() -> Event:
 class Workload:
     """All phases of one seeded run."""
 
-    def __init__(self, seed: int, accounts: int = 60, fills_per_account: int = 40) -> None:
+    def __init__(self, seed: int, accounts: int = 80, fills_per_account: int = 50) -> None:
         self._random = random.Random(seed)
         self._serial = 0
         self._fills_per_account = fills_per_account
@@ -93,15 +98,20 @@ class Workload:
         return [
             Phase("market", tuple(self._market())),
             Phase("deposits", tuple(self._deposits())),
-            Phase("trading", tuple(self._trading())),
-            Phase("fall", (mark("ETH-PERP", "900", time_us=START_US + 1),)),
+            Phase("trading", tuple(self._trading()), len(self.overtrading)),
+            Phase(
+                "fall",
+                (mark("ETH-PERP", "1050", time_us=START_US + 1),),
+                len(self.overtrading) + len(self.falling),
+            ),
         ]
 
     def _market(self) -> Iterator[Event]:
         usd: Json = {"type": "collateral_asset", "v": 1, "asset": "USD", "haircut": "0"}
         yield Event("reference", "collateral_asset:USD", usd)
         btc: Json = {
-            "type": "collateral_asset", "v": 1, "asset": "BTC", "haircut": "0.1", "mark_feed": "BTC", "underlying": "BTC",
+            "type": "collateral_asset", "v": 1, "asset": "BTC", "haircut": "0.1", "mark_feed": "BTC",
+            "underlying": "BTC",
         }  # fmt: skip
         yield Event("reference", "collateral_asset:BTC", btc)
         yield instrument("BTC-PERP", "linear_perpetual")
@@ -119,6 +129,7 @@ class Workload:
         for account in self.safe:
             yield self._collateral(account, "deposit", "USD", "10000000")
             yield self._collateral(account, "deposit", "BTC", "5")
+        yield self._collateral(BACKSTOP, "deposit", "USD", "1000000000")
         for account in self.overtrading + self.falling:
             yield self._collateral(account, "deposit", "USD", "10000")
 

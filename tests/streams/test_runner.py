@@ -1,4 +1,4 @@
-"""The runner: every record has one fate, neighbours of a bad one are applied, and rows bring everything back."""
+"""The runner: every record has one fate, neighbors of a bad one are applied, and rows bring everything back."""
 
 from __future__ import annotations
 
