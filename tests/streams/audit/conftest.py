@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from streams.audit.connect import open_store
-from streams.audit.migrations import Migrator
+from streams.audit.migrations import HISTORY, Migrator
 from streams.audit.store import AuditStore
-from streams.audit.tables import PROGRESS, TABLES
 from tests.servers.clickhouse import ClickHouseProcess, RunningClickHouse, fresh_database
 
 
@@ -29,26 +28,37 @@ def chdb_migrated(chdb_url: str) -> Iterator[AuditStore]:
     store.close()
 
 
-@pytest.fixture
-def chdb_store(chdb_migrated: AuditStore) -> AuditStore:
-    """chDB with empty tables."""
-    filled = chdb_migrated.query(
-        "SELECT name FROM system.tables WHERE database = currentDatabase() AND has({names:Array(String)}, name)"
-        " AND total_rows > 0",
-        {"names": [table.name for table in (*TABLES, PROGRESS)]},
-    )
-    for (name,) in filled.rows:
-        chdb_migrated.execute(f"TRUNCATE TABLE {name}")
-    return chdb_migrated
-
-
-@pytest.fixture
-def server_store(clickhouse: ClickHouseProcess | RunningClickHouse) -> Iterator[AuditStore]:
-    """A database of the test's own on a real server."""
+@pytest.fixture(scope="module")
+def server_migrated(clickhouse: ClickHouseProcess | RunningClickHouse) -> Iterator[AuditStore]:
+    """A database on a real server with every migration it can take, shared by a module's tests."""
     store = open_store(fresh_database(clickhouse))
     Migrator(store).apply()
     yield store
     store.close()
+
+
+def emptied(store: AuditStore) -> AuditStore:
+    """The store without rows."""
+    filled = store.query(
+        "SELECT DISTINCT table AS name FROM system.parts WHERE database = currentDatabase() AND active = 1"
+        " AND table != {history:String}",
+        {"history": HISTORY.name},
+    )
+    for (name,) in filled.rows:
+        store.execute(f"TRUNCATE TABLE {name}")
+    return store
+
+
+@pytest.fixture
+def chdb_store(chdb_migrated: AuditStore) -> AuditStore:
+    """chDB with empty tables."""
+    return emptied(chdb_migrated)
+
+
+@pytest.fixture
+def server_store(server_migrated: AuditStore) -> AuditStore:
+    """A real server with empty tables."""
+    return emptied(server_migrated)
 
 
 @pytest.fixture(params=["chdb", "server"])

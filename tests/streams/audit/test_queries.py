@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from streams.audit.evidence import EVIDENCE
 from streams.audit.inserter import AuditRecord, BatchInserter
 from streams.audit.queries import QUERIES, Query
 from streams.audit.store import Answer, AuditStore, Parameter
+from tests.streams.audit.conftest import emptied
 from tests.streams.audit.records import (
     HOUR_US,
     START_US,
@@ -152,16 +154,27 @@ def fill_store(store: AuditStore) -> None:
     BatchInserter(store).insert(batch)
 
 
+@pytest.fixture(scope="module", params=["chdb", "server"])
+def filled(request: pytest.FixtureRequest) -> AuditStore:
+    """The world on each kind of store in turn; tests read it only."""
+    found: AuditStore = request.getfixturevalue(f"{request.param}_migrated")
+    fill_store(emptied(found))
+    return found
+
+
+@pytest.fixture(scope="module")
+def modern(chdb_migrated: AuditStore) -> AuditStore:
+    """The world on a current release."""
+    fill_store(emptied(chdb_migrated))
+    return chdb_migrated
+
+
 @pytest.fixture
-def filled(store: AuditStore) -> AuditStore:
+def changeable(store: AuditStore) -> Iterator[AuditStore]:
+    """The world for a test that changes it, and the shared one again afterwards."""
     fill_store(store)
-    return store
-
-
-@pytest.fixture
-def modern(chdb_store: AuditStore) -> AuditStore:
-    fill_store(chdb_store)
-    return chdb_store
+    yield store
+    fill_store(emptied(store))
 
 
 def ask(store: AuditStore, query: Query, **given: Parameter) -> Answer:
@@ -264,15 +277,14 @@ def test_dead_letters_and_undecodable_records_are_counted(filled: AuditStore) ->
     assert {("fills", "malformed_json:", 1), ("fills", "tombstone", 1)} == set(ask(filled, QUERIES["undecodable"]).rows)
 
 
-def test_completeness_counts_every_topic_and_sees_holes_and_repeats(server_store: AuditStore) -> None:
-    fill_store(server_store)
+def test_completeness_counts_every_topic_and_sees_holes_and_repeats(changeable: AuditStore) -> None:
     columns = ("row_count", "duplicates", "first_offset", "last_offset", "unseen")
-    rows = {row["src_topic"]: row for row in ask(server_store, QUERIES["completeness"]).dicts()}
+    rows = {row["src_topic"]: row for row in ask(changeable, QUERIES["completeness"]).dicts()}
     assert 9 == len(rows)
     assert [6, 0, 0, 5, 0] == [rows["fills"][name] for name in columns]
-    server_store.execute("INSERT INTO marks SELECT * FROM marks WHERE src_offset = 1")
-    BatchInserter(server_store).insert({("marks", 0): [record_of(mark("BTC", "1", 20), 9)]})
-    rows = {row["src_topic"]: row for row in ask(server_store, QUERIES["completeness"]).dicts()}
+    changeable.execute("INSERT INTO marks SELECT * FROM marks WHERE src_offset = 1")
+    BatchInserter(changeable).insert({("marks", 0): [record_of(mark("BTC", "1", 20), 9)]})
+    rows = {row["src_topic"]: row for row in ask(changeable, QUERIES["completeness"]).dicts()}
     assert [5, 1, 0, 9, 6] == [rows["marks"][name] for name in columns]
 
 
@@ -321,19 +333,21 @@ def test_the_view_of_parameters_has_a_row_per_version(filled: AuditStore) -> Non
     assert [(1, 2, Decimal("0.8"), steps), (2, 3, Decimal("0.8"), steps)] == filled.query(sql).rows
 
 
-def test_a_repeat_changes_no_answer(filled: AuditStore) -> None:
-    names = [name for name, query in ALL.items() if filled.server_version >= query.requires and name != "completeness"]
-    before = {name: ask(filled, ALL[name]).rows for name in names}
+def test_a_repeat_changes_no_answer(changeable: AuditStore) -> None:
+    names = [
+        name for name, query in ALL.items() if changeable.server_version >= query.requires and name != "completeness"
+    ]
+    before = {name: ask(changeable, ALL[name]).rows for name in names}
     for table in ("fills", "liquidations", "liquidation_decisions", "margin_snapshots", "marks", "dead_letters"):
-        filled.execute(f"INSERT INTO {table} SELECT * FROM {table}")
-    assert before == {name: ask(filled, ALL[name]).rows for name in names}
+        changeable.execute(f"INSERT INTO {table} SELECT * FROM {table}")
+    assert before == {name: ask(changeable, ALL[name]).rows for name in names}
 
 
-def test_a_month_can_be_forgotten_as_the_cookbook_says(filled: AuditStore) -> None:
-    filled.execute("ALTER TABLE prices DROP PARTITION 202403")
-    filled.execute("ALTER TABLE fills DROP PARTITION 202311")
+def test_a_month_can_be_forgotten_as_the_cookbook_says(changeable: AuditStore) -> None:
+    changeable.execute("ALTER TABLE prices DROP PARTITION 202403")
+    changeable.execute("ALTER TABLE fills DROP PARTITION 202311")
     # The two undecodable ones were published in 1970, which counts as the first month of 2020.
-    assert [4, 5] == stored(filled, "fills")
+    assert [4, 5] == stored(changeable, "fills")
 
 
 def test_a_modern_server_takes_the_retention_rule_of_the_cookbook(modern: AuditStore) -> None:
