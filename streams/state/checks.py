@@ -40,7 +40,7 @@ async def check_partition_counts(
 
 
 async def _partition_count(consumer: ConsumerT, topic: str) -> int | None:
-    """A member that joined without being asked to assign may hear of the topics only after its assignment."""
+    """Asked again for a while: right after joining, the client may still be waiting for the metadata it asked for."""
     deadline = monotonic() + _METADATA_DEADLINE_S
     while (count := consumer.topic_partitions(topic)) is None and monotonic() < deadline:
         await asyncio.sleep(_METADATA_POLL_S)

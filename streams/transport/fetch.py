@@ -89,6 +89,13 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             if not self.app.client_only:
                 self._ensure_consumer()._coordinator.check_errors()
 
+    def topic_partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has. Faust asks the coordinator, which only the group's leader keeps informed."""
+        if self._consumer is None:
+            return None
+        partitions = self._consumer._client.cluster.partitions_for_topic(topic)
+        return len(partitions) if partitions else None
+
     def wake(self) -> None:
         """Look at the buffers again now: a partition became fetchable. Callable from any thread."""
         if self._wake is not None and not self.thread_loop.is_closed():
