@@ -10,11 +10,12 @@ import pytest
 from engine import MarginEngine
 from engine.books.account import AccountBook, Position
 from engine.commands import LiquidationCommand, LiquidationDecision, StatusChanged, StepResult
-from engine.events import AckState, Event, ParametersSet
+from engine.events import AckState, Event, ParametersSet, VolatilityNode
 from engine.liquidation.decision import decide
 from engine.outcomes import MarginStatus
 from engine.state import book_from_text
-from tests.builders import MINUTE_US, START_US, ack, deposit, e8, engine, fill, mark, parameters
+from engine.units import DAY_US
+from tests.builders import EXPIRY_US, MINUTE_US, START_US, ack, deposit, e8, engine, fill, mark, parameters
 
 SECOND_US = 1_000_000
 TTL_US = parameters().command_ttl_us
@@ -132,6 +133,43 @@ def test_silence_leads_to_the_next_round_by_time_alone() -> None:
     assert [2] == [made.round for made in commands(again)]
     late = world.step(world.fill(command, command.quantity_e8, 17_200), world.ack(command, AckState.FILLED, 0))
     assert ["applied", "applied"] == [outcome.disposition.value for outcome in late.outcomes]
+
+
+def test_silence_is_noticed_though_no_mark_of_the_account_moves_meanwhile() -> None:
+    made = engine(parameters(mark_age_us_max=10 * TTL_US))
+    made.step([deposit("a", "USD", 10_000, 0), fill("a", "BTC-PERP", 4, 20_000, 0)])
+    deadline_us = START_US + 2 * TTL_US
+    assert [] == commands(made.step([mark("ETH-PERP", 1_500, 900, deadline_us)]))
+    assert [2] == [late.round for late in commands(made.step([mark("ETH-PERP", 1_500, 901, deadline_us + 1)]))]
+
+
+def test_time_alone_moves_who_holds_options() -> None:
+    # A long call bought with a little borrowed money: its value runs out while every price rests. No command is open
+    # that would call for a look by itself.
+    made = engine(parameters(mark_age_us_max=40 * DAY_US))
+    made.step([deposit("a", "USD", 680, 0), fill("a", "BTC-CALL", 1, 700, 0)])
+    book = made.book("a")
+    assert book is not None
+    assert (H, {}) == (book.status, book.open_commands)
+    assert [(H, B)] == moves(made.step([mark("ETH-PERP", 1_500, 900, EXPIRY_US - DAY_US // 10)]))
+
+
+def test_surface_of_the_underlying_moves_who_holds_options() -> None:
+    made = engine()
+    made.step([deposit("a", "USD", 350, 0), fill("a", "BTC-CALL", 1, 700, 0)])
+    calm = replace(mark("BTC", 20_000, 900), volatility=(VolatilityNode(30.0, 0.0, 0.2),))
+    assert [(L, B)] == moves(made.step([calm]))
+
+
+def test_price_of_the_settlement_asset_moves_who_will_be_paid_in_it() -> None:
+    # No coin is held yet: the gain of the inverse contract, in coin, outweighs the debt in dollars.
+    made = engine()
+    made.step([fill("a", "BTC-INVERSE", 500, 10_000, 0)])
+    made.step([deposit("a", "USD", 1, 1), fill("a", "BTC-PERP", "0.01", 20_000, 1, fee=30_000)])
+    book = made.book("a")
+    assert book is not None
+    assert (H, {"USD": -e8(29_999)}) == (book.status, book.balances)
+    assert [(H, B)] == moves(made.step([mark("BTC", 11_000, 900)]))
 
 
 def test_deposit_during_a_command_cures_only_when_the_command_has_ended() -> None:
