@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ from streams.translate import e8_text, to_e8, to_mark, to_reference_event
 HALF_SPREAD_PPM = 500
 MARKS_REMEMBERED = 2048
 """Marks kept per feed, to find the one that was newest at the version a command names."""
+IDLE_SECONDS = 0.02
 FINAL_STATES = ("filled", "rejected", "expired", "cancelled")
 _ONE = np.ones((1, 1))
 
@@ -212,9 +214,7 @@ class ExecutorService:
         self._history = MarketHistory()
         self._executor = LiquidationExecutor(self._history, counterparty, answered)
         self._publisher = Publisher(bootstrap)
-        self._consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False, fetch_max_wait_ms=100
-        )
+        self._consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False)
         partitions = [
             TopicPartition(topic, number)
             for topic in self.TOPICS
@@ -233,7 +233,8 @@ class ExecutorService:
         try:
             while self._running:
                 commands: list[LiquidationCommandV1] = []
-                for messages in self._consumer.poll(timeout_ms=100).values():
+                polled = self._consumer.poll(timeout_ms=0)
+                for messages in polled.values():
                     for message in messages:
                         self._take(message.topic, message.key, message.value, message.offset, commands)
                 records = self._executor.offer(commands)
@@ -241,6 +242,9 @@ class ExecutorService:
                     self._publisher.publish(record)
                 if records:
                     self._publisher.flush()
+                if not polled:
+                    # A pause of our own rather than a blocking poll: not every broker holds an empty fetch back.
+                    time.sleep(IDLE_SECONDS)
         finally:
             self._publisher.close()
             self._consumer.close()

@@ -62,10 +62,13 @@ def _draw_events(axes: Axes, series: Series) -> None:
         (series.called, _ORANGE, "called for margin", 1),
         (series.liquidated, _RED, "liquidated", 2),
     ):
+        if not counted:
+            continue
         times = _times([row[0] for row in counted]) + place * third
         axes.bar(times, [row[1] for row in counted], width=third, color=color, label=name)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, loc="upper left", ncols=2, fontsize=9)
+    if series.called or series.liquidated:
+        axes.legend(frameon=False, loc="upper left", ncols=2, fontsize=9)
     axes.margins(y=0.25)
     _label(
         axes, f"Accounts called and liquidated (each at its first time, per {series.count_us // 60_000_000} minutes)"

@@ -22,9 +22,10 @@ from streams.demo.processes import DemoFailed
 from streams.sdk import Publisher
 
 LOOK_AHEAD_MINUTES = 20
-STALL_SECONDS_MAX = 60.0
+STALL_SECONDS_MAX = 120.0
 PROBE_AGAIN_SECONDS = 0.5
-POLL_MS = 5
+PAUSE_SECONDS = 0.01
+LAG_PAUSE_SECONDS = 0.2
 SETTLED_CHECKS = 3
 
 TOPICS = tuple(load_catalogue())
@@ -46,9 +47,7 @@ class Feeder:
         self._publisher = Publisher(bootstrap)
         self._raw = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
         self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-        self._watch = KafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, fetch_max_wait_ms=POLL_MS
-        )
+        self._watch = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
         partitions = _partitions_of(self._watch, WATCHED)
         self._watch.assign(partitions)
         self._watch.seek_to_beginning(*partitions)
@@ -61,7 +60,8 @@ class Feeder:
         for record in self._exchange.deposits():
             self._publisher.publish(record)
         self._publisher.flush()
-        self._wait(lambda: self._unread(("collateral",)) == 0, "the risk workers do not take the deposits")
+        untaken = "the risk workers do not take the deposits"
+        self._wait(lambda: self._unread(("collateral",)) == 0, untaken, LAG_PAUSE_SECONDS)
 
     def play(self, on_minute: Callable[[int], None]) -> None:
         """Publish every minute in turn; ``on_minute`` hears of each."""
@@ -75,7 +75,6 @@ class Feeder:
                 self._publisher.publish(record)
             for mistake in mistakes:
                 self._publish_raw(mistake)
-            self._observe()
             on_minute(at)
         self._publisher.flush()
         self._wait_for(minutes[-1].time_us)
@@ -92,7 +91,7 @@ class Feeder:
             quiet.append(ends)
             return len(quiet) >= SETTLED_CHECKS
 
-        self._wait(settled, "the workers do not come to rest")
+        self._wait(settled, "the workers do not come to rest", LAG_PAUSE_SECONDS)
 
     def ends(self) -> dict[TopicPartition, int]:
         """End offset of every partition of every topic of the manifest."""
@@ -123,18 +122,19 @@ class Feeder:
                 self._publisher.publish(self._exchange.probe(self._attempt))
             return False
 
-        self._wait(reached, "the risk workers do not keep up")
+        self._wait(reached, "the risk workers do not keep up", PAUSE_SECONDS)
 
-    def _wait(self, condition: Callable[[], bool], complaint: str) -> None:
+    def _wait(self, condition: Callable[[], bool], complaint: str, pause_s: float) -> None:
         deadline = time.monotonic() + STALL_SECONDS_MAX
         while not condition():
             self._check()
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{complaint}: waited {STALL_SECONDS_MAX:g} s")
+            time.sleep(pause_s)
 
     def _observe(self) -> None:
         """Let the exchange heed what the workers and the executor have said since."""
-        for messages in self._watch.poll(timeout_ms=POLL_MS).values():
+        for messages in self._watch.poll(timeout_ms=0).values():
             for message in messages:
                 if _SNAPSHOT_MARK not in message.value:
                     self._exchange.observe(decode_record(message.topic, message.key, message.value))
