@@ -39,6 +39,7 @@ from streams.worker import Publisher, RiskWorker
 
 ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
 BROADCAST_TOPICS = ("reference", "settlements", "marks")
+BUILT_ON = {"settlements": "reference"}
 TIDY_INTERVAL_S = 0.25
 
 
@@ -144,7 +145,7 @@ def _wire_risk(app: RoleApp, settings: Settings) -> None:
         on_partition_recovered=worker.on_recovered,
         on_partition_lost=worker.on_lost,
     )
-    worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast)
+    worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast, BUILT_ON)
     app.readers.append(worker.broadcast)
     for topic in ACCOUNT_TOPICS:
         ordered_agent(app, topic, settings.partitions, worker.on_batch)
@@ -158,7 +159,7 @@ def _wire_risk(app: RoleApp, settings: Settings) -> None:
 def _wire_oracle(app: RoleApp, settings: Settings) -> None:
     """prices -> marks; and the bad records of the topics that every risk worker reads."""
     worker = OracleWorker(_publisher(app, settings), durability_gate(app), _limits(settings))
-    worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast)
+    worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast, BUILT_ON)
     app.readers.append(worker.broadcast)
     counts = _partition_counts(settings)
     ordered_agent(app, "prices", counts["prices"], worker.on_prices)

@@ -35,17 +35,28 @@ _TOPICS_DEADLINE_S = 30.0
 class BroadcastReader(Service):
     """Reads ``topics`` and hands every record to ``on_batch``, partition by partition in offset order.
 
+    At the start the topics are read one after another in the order given. ``built_on`` names topics whose records
+    refer to another's (settlements to instruments): before they are handed over, the other one is read to its end.
+
     Add it to a Faust app as a service; ``ready`` is set when everything that was there at the start has been handed
     over. An error in ``on_batch``, a missing topic, or a log that was truncated under the reader crashes the service
     (and with it the app it belongs to). A broker that is away is waited for.
     """
 
-    def __init__(self, app: faust.App, topics: Sequence[str], on_batch: OnBatch, **options: Any) -> None:
+    def __init__(
+        self,
+        app: faust.App,
+        topics: Sequence[str],
+        on_batch: OnBatch,
+        built_on: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.app = app
         self.topics = tuple(topics)
         self.ready = asyncio.Event()
         self._on_batch = on_batch
+        self._built_on = built_on or {}
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._moved = asyncio.Condition()
@@ -63,7 +74,7 @@ class BroadcastReader(Service):
         await self.wait_ready()
         if self.should_stop:
             return
-        ends = await self._end_offsets()
+        ends = await self._end_offsets(list(self._positions))
         async with self._moved:
             await self._moved.wait_for(lambda: self.should_stop or self._reached(ends))
 
@@ -87,26 +98,34 @@ class BroadcastReader(Service):
         for tp, offset in beginnings.items():
             consumer.seek(tp, offset)
         self._positions = dict(beginnings)
-        ends = await self._end_offsets()
+        ends = await self._end_offsets(tps)
+        for topic in self.topics:
+            await self._read_to(consumer, {tp: end for tp, end in ends.items() if tp.topic == topic})
+        self.ready.set()
         while not self.should_stop:
-            if not self.ready.is_set() and self._reached(ends):
-                self.ready.set()
-            await self._step(consumer)
+            await self._step(consumer, tps)
 
-    async def _step(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+    async def _read_to(self, consumer: aiokafka.AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+        while not (self.should_stop or self._reached(ends)):
+            await self._step(consumer, list(ends))
+
+    async def _step(self, consumer: aiokafka.AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
+        """Hand over what one fetch brings of ``tps``."""
         try:
-            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS_MAX)
+            batches = await consumer.getmany(*tps, timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS_MAX)
         except KafkaError as error:
             raise BroadcastFailed(
                 f"{', '.join(self.topics)}: {error!r}. If the log was truncated or replaced, restart the worker: it "
                 "reads the topics from their beginning."
             ) from error
-        for tp in sorted(batches):
+        for tp in sorted(batches, key=lambda tp: (self.topics.index(tp.topic), tp.partition)):
+            if (basis := self._built_on.get(tp.topic)) is not None and self.ready.is_set():
+                await self._read_to(consumer, await self._end_offsets([tp for tp in tps if tp.topic == basis]))
             result = self._on_batch(tp.topic, tp.partition, batches[tp])
             if inspect.isawaitable(result):
                 await result
         # Compacted records at the end of a log move the position without a batch.
-        reached = {tp: await consumer.position(tp) for tp in self._positions}
+        reached = self._positions | {tp: await consumer.position(tp) for tp in tps}
         if reached != self._positions:
             async with self._moved:
                 self._positions = reached
@@ -140,10 +159,10 @@ class BroadcastReader(Service):
             await self.sleep(_RETRY_S)
         return []
 
-    async def _end_offsets(self) -> dict[TopicPartition, int]:
+    async def _end_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         consumer = self._consumer
         assert consumer is not None, "end offsets are asked of a started reader"
-        ends: dict[TopicPartition, int] = await self._patiently(lambda: consumer.end_offsets(list(self._positions)))
+        ends: dict[TopicPartition, int] = await self._patiently(lambda: consumer.end_offsets(list(tps)))
         return ends
 
     async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:

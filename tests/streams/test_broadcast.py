@@ -154,3 +154,33 @@ async def test_broker_restart_is_survived_without_loss_or_repetition(own_kafka: 
         async with asyncio.timeout(60):
             await reader.catch_up()
         assert seen == {(topic, 0): values(0, 200, 0), (topic, 1): values(0, 200, 1)}
+
+
+async def test_topics_are_read_in_the_order_named_and_a_topic_after_what_it_is_built_on(
+    kafka: KafkaBroker | RunningKafka, topic: str
+) -> None:
+    reference = unique("reference")
+    create_topics(kafka.bootstrap, {reference: 1})
+    order: list[tuple[str, int]] = []
+
+    async def note(name: str, partition: int, records: Sequence[Record]) -> None:
+        order.append((name, len(records)))
+        await asyncio.sleep(0)
+
+    fill(kafka.bootstrap, topic, 0, 100)
+    fill(kafka.bootstrap, reference, 0, 3, partitions=1)
+    app = faust.App(unique("reader"), broker=broker_urls(kafka.bootstrap), **faust_settings())
+    reader = BroadcastReader(app, [reference, topic], note, built_on={topic: reference})
+    await reader.start()
+    try:
+        await reader.wait_ready()
+        assert reference == order[0][0]
+        for number in range(20):
+            order.clear()
+            # What a record refers to is published before it, and must be handed over before it.
+            fill(kafka.bootstrap, reference, number, number + 1, partitions=1)
+            fill(kafka.bootstrap, topic, number, number + 1)
+            await reader.catch_up()
+            assert [reference, topic] == [name for name, _ in order]
+    finally:
+        await reader.stop()
