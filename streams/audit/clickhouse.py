@@ -26,6 +26,7 @@ from streams.audit.tables import Table
 _TIMEOUTS = {"connect_timeout": "5", "send_receive_timeout": "60"}
 _INSERT_SETTINGS = {"async_insert": 0, "insert_deduplicate": 1, "max_partitions_per_insert_block": 0}
 _DEDUPLICATION = "insert_deduplication_token"
+_UNKNOWN_DATABASE = 81
 # Text travels as bytes: records hold whatever was published, and only bytes go in and out unchanged.
 _AS_BYTES = {"strings_as_bytes": True}
 
@@ -58,7 +59,14 @@ class ClickHouseServer:
         return _DEDUPLICATION in self._known()[1]
 
     def create_database(self) -> None:
-        """Make the database named by the URL unless it exists."""
+        """Make the database named by the URL unless it exists; only then is the right to make one needed."""
+        try:
+            self.execute("SELECT 1")
+        except AuditRefused as refusal:
+            if refusal.code != _UNKNOWN_DATABASE:
+                raise
+        else:
+            return
         url = urlunsplit(urlsplit(self._url)._replace(path="/default"))
         with self._failing(None), Client.from_url(url) as client:
             client.execute(f"CREATE DATABASE IF NOT EXISTS {self._database}")

@@ -14,7 +14,7 @@ from streams.audit.rows import INT64_MAX, INT64_MIN, row_for
 from streams.audit.store import AuditStore, Parameter, bind
 from streams.audit.tables import FILLS, LIQUIDATION_DECISIONS, MARKS, TABLES
 from tests.schemas.examples import load
-from tests.servers.clickhouse import ClickHouseProcess, RunningClickHouse
+from tests.servers.clickhouse import ClickHouseProcess, RunningClickHouse, fresh_database
 from tests.streams.audit.records import fill, record_of
 
 HOSTILE = [
@@ -195,7 +195,19 @@ def test_a_read_only_user_is_an_outage_not_a_crash(server_store: AuditStore, cli
     reader = open_store(clickhouse.url(database, "analyst", "analyst"))
     with pytest.raises(AuditUnavailable, match="readonly"):
         reader.insert(FILLS, [row_of()])
+    assert [(0,)] == reader.query("SELECT count() FROM fills").rows
+    reader.create_database()
     reader.close()
+
+
+def test_the_database_is_made_once(clickhouse: ClickHouseProcess | RunningClickHouse) -> None:
+    store = open_store(f"{fresh_database(clickhouse)}_more")
+    with pytest.raises(AuditRefused, match="_more"):
+        store.query("SELECT 1")
+    store.create_database()
+    store.create_database()
+    assert [(1,)] == store.query("SELECT 1").rows
+    store.close()
 
 
 def test_a_server_that_is_not_there_is_an_outage() -> None:
