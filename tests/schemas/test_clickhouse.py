@@ -66,7 +66,9 @@ def test_a_modern_server_shows_every_instant_as_a_time(chdb_store: AuditStore) -
 
 def test_a_modern_server_gets_durable_deduplicating_tables(chdb_store: AuditStore) -> None:
     Migrator(chdb_store).apply()
-    sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%Tree'"
+    sql = (
+        "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%Tree'"
+    )
     definitions = {row[0]: row[1] for row in chdb_store.query(sql).rows if row[0] != HISTORY.name}
     assert {table.name for table in (*TABLES, PROGRESS)} == definitions.keys()
     for definition in definitions.values():
