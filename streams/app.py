@@ -17,18 +17,15 @@ from mode.types import ServiceT
 from schemas.catalogue import load_catalogue
 from streams.agents import concurrent_agent, ordered_agent
 from streams.audit.connect import open_store
-from streams.audit.inserter import AuditRecord
-from streams.audit.migrations import Migrator
-from streams.audit.writer import AuditWriter
+from streams.audit_worker import AuditWorker
 from streams.broadcast import BroadcastReader
 from streams.dead_letters import DeadLetterLimit
-from streams.kafka_admin import ensure_changelog
+from streams.kafka_admin import end_offsets, ensure_changelog
 from streams.oracle_worker import OracleWorker
 from streams.settings import Settings
 from streams.state import MemoryStore, RocksDBStore, RowStore, row_table
 from streams.transport import (
     FetchBudget,
-    RecordBatch,
     broker_urls,
     check_worker,
     coalescing_transport,
@@ -44,16 +41,16 @@ TIDY_INTERVAL_S = 0.25
 
 
 class RoleApp(faust.App):
-    """A Faust app whose broadcast readers start with it: recovery waits for them, and Faust's own extra services
-    start only after recovery."""
+    """A Faust app with services that start before recovery, which waits for some of them, and stop after the streams
+    are empty; Faust's own extra services start after recovery."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.readers: list[ServiceT] = []
+        self.services_first: list[ServiceT] = []
         super().__init__(*args, **options)
 
     def on_init_dependencies(self) -> Iterable[ServiceT]:
-        """Faust's services, and the readers."""
-        return [*super().on_init_dependencies(), *self.readers]
+        """Faust's services, and ours."""
+        return [*super().on_init_dependencies(), *self.services_first]
 
 
 def create_app(settings: Settings, role: str) -> faust.App:
@@ -68,9 +65,7 @@ def run_worker(settings: Settings, role: str) -> None:
     app = create_app(settings, role)
     if role == "risk":
         (changelog,) = (table.changelog_topic_name for table in app.tables.values())
-        ensure_changelog(
-            settings.kafka, changelog, partitions=settings.partitions, replication=settings.replication
-        )
+        ensure_changelog(settings.kafka, changelog, partitions=settings.partitions, replication=settings.replication)
     check_worker(app)
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
     worker.execute_from_commandline()
@@ -132,9 +127,7 @@ def _row_store(settings: Settings, directory: Path) -> RowStore:
 
 def _wire_risk(app: RoleApp, settings: Settings) -> None:
     """fills, collateral, acks -> rows -> commands; reference, settlements and marks beside them."""
-    worker = RiskWorker(
-        _publisher(app, settings), durability_gate(app), settings.partitions, _limits(settings)
-    )
+    worker = RiskWorker(_publisher(app, settings), durability_gate(app), settings.partitions, _limits(settings))
     worker.rows = row_table(
         app,
         "accounts",
@@ -146,7 +139,7 @@ def _wire_risk(app: RoleApp, settings: Settings) -> None:
         on_partition_lost=worker.on_lost,
     )
     worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast, BUILT_ON)
-    app.readers.append(worker.broadcast)
+    app.services_first.append(worker.broadcast)
     for topic in ACCOUNT_TOPICS:
         ordered_agent(app, topic, settings.partitions, worker.on_batch)
 
@@ -160,7 +153,7 @@ def _wire_oracle(app: RoleApp, settings: Settings) -> None:
     """prices -> marks; and the bad records of the topics that every risk worker reads."""
     worker = OracleWorker(_publisher(app, settings), durability_gate(app), _limits(settings))
     worker.broadcast = BroadcastReader(app, BROADCAST_TOPICS, worker.on_broadcast, BUILT_ON)
-    app.readers.append(worker.broadcast)
+    app.services_first.append(worker.broadcast)
     counts = _partition_counts(settings)
     ordered_agent(app, "prices", counts["prices"], worker.on_prices)
     for topic in BROADCAST_TOPICS:
@@ -169,19 +162,13 @@ def _wire_oracle(app: RoleApp, settings: Settings) -> None:
 
 def _wire_audit(app: RoleApp, settings: Settings) -> None:
     """Every topic -> one row per record; offsets are committed after the insert."""
-    store = open_store(settings.clickhouse)
-    Migrator(store).apply()
-    writer = AuditWriter(store, rows_max=settings.audit_rows_max, linger_s=settings.audit_linger_s)
-
-    async def store_batch(batch: RecordBatch) -> None:
-        records = [AuditRecord(r.offset, r.timestamp, r.key, r.value) for r in batch.records]
-        await writer.add(batch.topic, batch.partition, records)
-
-    for topic, partitions in _partition_counts(settings).items():
-        concurrent_agent(app, topic, partitions, store_batch)
-
-    @app.on_before_shutdown.connect  # type: ignore[arg-type]
-    async def close(sender: faust.App, **arguments: object) -> None:
-        del sender, arguments
-        await writer.close()
-        store.close()
+    partitions = _partition_counts(settings)
+    worker = AuditWorker(
+        open_store(settings.clickhouse),
+        lambda: end_offsets(settings.kafka, partitions),
+        rows_max=settings.audit_rows_max,
+        linger_s=settings.audit_linger_s,
+    )
+    app.services_first.append(worker)
+    for topic, count in partitions.items():
+        concurrent_agent(app, topic, count, worker.on_batch)

@@ -160,9 +160,7 @@ def _compare_positions(store: AuditStore, decision: LiquidationDecisionV1) -> li
     ).rows
     engine = MarginEngine()
     versions = decision.versions
-    engine.step(
-        _events("reference", REFERENCE_AS_OF.run(store, reference_version=versions.reference_version).rows)
-    )
+    engine.step(_events("reference", REFERENCE_AS_OF.run(store, reference_version=versions.reference_version).rows))
     for topic, partition, offset, _, _, _, raw in rows:
         engine.step(_fill(str(topic), int(partition), int(offset), raw))
     engine.step(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import TopicAlreadyExistsError
 
 from schemas.catalogue import Topic
@@ -91,6 +91,16 @@ def ensure_changelog(bootstrap: str, name: str, *, partitions: int, replication:
 
 def _admin(bootstrap: str) -> KafkaAdminClient:
     return KafkaAdminClient(bootstrap_servers=bootstrap.split(","), bootstrap_timeout_ms=BOOTSTRAP_MS)
+
+
+def end_offsets(bootstrap: str, partitions: Mapping[str, int]) -> dict[tuple[str, int], int]:
+    """Per topic and partition the offset of the next record, for the partition counts given."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False)
+    try:
+        tps = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
+        return {(tp.topic, tp.partition): end for tp, end in consumer.end_offsets(tps).items()}
+    finally:
+        consumer.close()
 
 
 def _partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
