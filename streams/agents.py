@@ -18,7 +18,7 @@ from faust.streams import Stream
 from faust.types import EventT, StreamT
 
 from streams.errors import OwnershipLost
-from streams.transport import RecordBatch, acknowledge, coalesced_topic
+from streams.transport import RecordBatch, abandon, acknowledge, coalesced_topic
 
 Handle = Callable[[RecordBatch], Awaitable[None]]
 
@@ -36,6 +36,7 @@ def ordered_agent(app: faust.App, topic: str, partitions: int, handle: Handle) -
                 await handle(_batch(event))
             except OwnershipLost as lost:
                 app.log.info("%s batch left to its next owner: %s", topic, lost)
+                abandon(stream, event)
             except Exception as error:
                 await app.crash(error)
                 raise

@@ -16,17 +16,20 @@ ledger, and only after every write they depend on is durable. Use it so::
                 ...                                           # decode, apply, table.mark_dirty(batch.partition, key)
                 await table.flush(batch.partition, generation=batch.generation)
             except OwnershipLost:
-                continue                                      # not acknowledged: the next owner repeats it
-            await acknowledge(stream, event)                  # committed once everything registered is durable
+                abandon(stream, event)                        # the next owner repeats it
+            except Exception as error:
+                await app.crash(error)                        # nothing is committed; without this the worker hangs
+                raise
+            else:
+                await acknowledge(stream, event)              # committed once everything registered is durable
 
     check_worker(app)                                         # before app.main() or Worker(app).execute...()
 
 Whatever else must be durable before the batch's offset is committed (a published command, a dead letter) is registered
-before ``acknowledge``: ``gate.register(future, "what it is")``. An exception that leaves the agent acknowledges
-nothing; it must stop the worker (``await app.crash(error)``).
+before ``acknowledge``: ``gate.register(future, "what it is")``.
 """
 
-from streams.transport.acknowledge import acknowledge
+from streams.transport.acknowledge import abandon, acknowledge
 from streams.transport.coalescing import (
     CoalescingTransport,
     broker_urls,
@@ -50,6 +53,7 @@ __all__ = [
     "FetchBudget",
     "Record",
     "RecordBatch",
+    "abandon",
     "acknowledge",
     "broker_urls",
     "check_worker",

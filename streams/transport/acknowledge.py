@@ -1,6 +1,8 @@
-"""Acknowledging a batch: the last act of an agent.
+"""The last act of an agent on a batch: it was processed, or it is left to whoever owns its partition now.
 
-Owns one rule: the records are let go before the message is, since the ledger holds messages until they are committed.
+Owns two rules: records are let go before their message is, since the ledger holds messages until they are committed;
+and what is given up must be said to be, since Faust waits for every batch in hand before it hands partitions over or
+stops.
 """
 
 from __future__ import annotations
@@ -14,3 +16,9 @@ async def acknowledge(stream: StreamT[Any], event: EventT[Any]) -> None:
     """Mark the batch of ``event`` as processed and free its records."""
     event.message.value = None
     await stream.ack(event)
+
+
+def abandon(stream: StreamT[Any], event: EventT[Any]) -> None:
+    """Give the batch of ``event`` up unprocessed: nothing from it on is committed, its next owner repeats it."""
+    event.message.value = None
+    stream.app.consumer._unacked_messages.discard(event.message)  # type: ignore[attr-defined]

@@ -18,7 +18,15 @@ from faust.types import StreamT
 
 from streams.errors import OwnershipLost
 from streams.state import MemoryStore, RocksDBStore, RowTable, row_table
-from streams.transport import RecordBatch, acknowledge, broker_urls, check_worker, coalesced_topic, faust_settings
+from streams.transport import (
+    RecordBatch,
+    abandon,
+    acknowledge,
+    broker_urls,
+    check_worker,
+    coalesced_topic,
+    faust_settings,
+)
 
 ROW = struct.Struct(">qqq")
 """Sum, count, last source offset."""
@@ -99,8 +107,12 @@ class Counter:
                 )
             except OwnershipLost as lost:
                 logging.warning("dropped %r: %s", batch, lost)
-                continue
-            await acknowledge(stream, event)
+                abandon(stream, event)
+            except Exception as error:
+                await self.app.crash(error)
+                raise
+            else:
+                await acknowledge(stream, event)
 
     def apply(self, batch: RecordBatch) -> None:
         """Fold a batch into the rows of its partition."""

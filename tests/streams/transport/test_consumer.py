@@ -10,7 +10,7 @@ import pytest
 from faust.types import TP
 
 from streams.errors import DurabilityLost, LedgerHole, NotOwner
-from streams.transport import acknowledge, durability_gate
+from streams.transport import abandon, acknowledge, durability_gate
 from tests.streams.transport.bench_consumer import FILLS, Bench, batch
 
 
@@ -131,6 +131,15 @@ async def test_changelog_batches_of_before_a_seek_never_reach_recovery(bench: Be
         queue.put_nowait(event)
     assert (await queue.get()).message.value.version == 1
     assert queue.empty()
+
+
+async def test_abandoned_batch_is_neither_waited_for_nor_committed(bench: Bench) -> None:
+    message = bench.deliver(batch(0, 10))
+    bench.acknowledge(bench.deliver(batch(10, 20)))
+    abandon(SimpleNamespace(app=bench.app), SimpleNamespace(message=message))  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        await bench.consumer.wait_empty()
+    assert {offset for commit in bench.commits for offset in commit.values()} <= {0}
 
 
 async def test_acknowledging_frees_the_records(bench: Bench) -> None:
