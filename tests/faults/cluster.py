@@ -119,12 +119,9 @@ class Assassin:
 class Cluster:
     """A broker's topics seen from outside: publish in phases, wait for consumption, read everything back."""
 
-    def __init__(self, bootstrap: str, group: str, partitions: int) -> None:
+    def __init__(self, bootstrap: str, group: str) -> None:
         self.bootstrap = bootstrap
         self._group = group
-        self._partitions = [
-            TopicPartition(topic, number) for topic in ACCOUNT_TOPICS for number in range(partitions)
-        ]
         self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
         self._reader = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
         self.producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
@@ -134,10 +131,6 @@ class Cluster:
         self.producer.close()
         self._reader.close()
         self._admin.close()
-
-    def end_offsets(self) -> dict[TopicPartition, int]:
-        """End offsets of the account topics."""
-        return dict(self._reader.end_offsets(self._partitions))
 
     def all_ends(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
         """End offsets of whole topics, by topic and partition."""
@@ -149,16 +142,16 @@ class Cluster:
         ends = self._reader.end_offsets(partitions)
         return {(partition.topic, partition.partition): end for partition, end in ends.items()}
 
-    def is_consumed(self) -> bool:
-        """Whether the group has committed to the end of every account partition."""
+    def is_consumed(self, topics: Sequence[str] = ACCOUNT_TOPICS) -> bool:
+        """Whether the group has committed to the end of every partition of ``topics``."""
         try:
             committed = self._admin.list_group_offsets({self._group: None}).get(self._group, {})
         except KafkaError as error:
             if not error.retriable:
                 raise
             return False  # The very first group of a fresh broker has no coordinator for a moment.
-        for partition, end in self.end_offsets().items():
-            done = committed.get(partition)
+        for (topic, number), end in self.all_ends(topics).items():
+            done = committed.get(TopicPartition(topic, number))
             if end and (done is None or done.offset < end):
                 return False
         return True

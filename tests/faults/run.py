@@ -66,7 +66,7 @@ def run(bootstrap: str, directory: Path, seed: int, kills: int, workload: Worklo
         "CROSSMARGIN_REBALANCE_TIMEOUT_S": "8",
         "CROSSMARGIN_LOG_LEVEL": "INFO",
     }
-    cluster = Cluster(bootstrap, "crossmargin-risk", PARTITIONS)
+    cluster = Cluster(bootstrap, "crossmargin-risk")
     workers = [Worker(name, environment, directory / f"{name}.log") for name in ("one", "two")]
     executor = Worker(
         "executor", environment, directory / "executor.log", ("streams.executor", "--counterparty", BACKSTOP)
