@@ -107,11 +107,20 @@ class MarketBook:
         return APPLIED
 
     def set_parameters(self, event: ParametersSet) -> Outcome:
-        """Learn a parameter set; versions only rise. It waits until engine time reaches its effective time."""
+        """Learn a parameter set; versions only rise. It waits until engine time reaches its effective time.
+
+        A set that drops an underlying, one that the newest known set covers and a listed instrument or asset names,
+        is refused: it would leave every holder without figures. What neither set covers is no fault of the new one:
+        instruments may be listed before or after the parameters that cover them, and their holders are not priced
+        until then. Only the reference topic decides, in its own order, so every worker decides alike.
+        """
         self.reference_version = max(self.reference_version, event.version)
         parameters = event.parameters
         if self._parameter_sets.get(parameters.version) == parameters:
             return DUPLICATE
+        dropped = self._dropped_underlyings(parameters)
+        if dropped:
+            return rejected(Rejection.PARAMETERS_INVALID, "underlyings", f"still listed: {', '.join(dropped)}")
         newest = max(self._parameter_sets, default=0)
         if parameters.version <= newest:
             return rejected(Rejection.VERSION_NOT_NEWER, "version", f"{newest} is known already")
@@ -151,6 +160,15 @@ class MarketBook:
         """How far engine time is past the mark of ``feed``; None without one."""
         mark = self.marks.get(feed)
         return None if mark is None else self.time_us - mark.mark_time_us
+
+    def _dropped_underlyings(self, parameters: RiskParameters) -> list[str]:
+        """Listed underlyings, sorted, that the newest known set covers and ``parameters`` does not."""
+        if not self._parameter_sets:
+            return []
+        covered = self._parameter_sets[max(self._parameter_sets)].underlyings.keys()
+        listed = {instrument.underlying for instrument in self.instruments.values()}
+        listed |= {asset.underlying for asset in self.assets.values() if asset.underlying is not None}
+        return sorted(listed & covered - parameters.underlyings.keys())
 
     def _put_parameters_in_force(self) -> None:
         """The newest version whose effective time has come."""

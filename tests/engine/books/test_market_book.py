@@ -97,6 +97,53 @@ def test_parameters_wait_for_their_time_and_versions_only_rise() -> None:
     assert later is book.parameters
 
 
+def covering(version: int, *underlyings: str) -> ParametersSet:
+    known = parameters(version)
+    return ParametersSet(version, replace(known, underlyings=dict.fromkeys(underlyings, known.underlyings["BTC"])))
+
+
+def test_parameters_that_drop_a_listed_underlying_are_refused() -> None:
+    book = MarketBook()
+    book.set_parameters(covering(1, "BTC", "ETH", "SOL"))
+    book.set_mark(mark("BTC", 1, 0))
+    before = book.parameters
+    book.list_instrument(InstrumentListed(0, PERP))
+    book.list_asset(CollateralAssetListed(1, CollateralAsset("ETH", "ETH", 0, "ETH")))
+    for underlyings, missing in ((("ETH",), "BTC"), (("BTC", "SOL"), "ETH"), (("SOL",), "BTC, ETH")):
+        refused = book.set_parameters(covering(2, *underlyings))
+        assert (Rejection.PARAMETERS_INVALID, "underlyings") == verdict(refused)
+        assert f"still listed: {missing}" == refused.detail
+        assert before is book.parameters
+    # A refused set leaves no trace: its version is still free, and nothing names SOL.
+    assert APPLIED == book.set_parameters(covering(2, "BTC", "ETH"))
+    assert before is not book.parameters
+
+
+def test_parameters_invalid_comes_before_version_not_newer() -> None:
+    book = MarketBook()
+    book.list_instrument(InstrumentListed(0, PERP))
+    book.set_parameters(covering(2, "BTC"))
+    assert (Rejection.PARAMETERS_INVALID, "underlyings") == verdict(book.set_parameters(covering(1, "ETH")))
+    assert (Rejection.VERSION_NOT_NEWER, "version") == verdict(book.set_parameters(covering(1, "BTC")))
+
+
+def test_an_underlying_may_be_listed_before_or_after_its_parameters() -> None:
+    book = MarketBook()
+    book.list_instrument(InstrumentListed(0, PERP))
+    assert APPLIED == book.set_parameters(covering(1, "ETH"))
+    assert APPLIED == book.set_parameters(covering(2, "ETH"))
+    assert APPLIED == book.set_parameters(covering(3, "BTC", "ETH"))
+    assert (Rejection.PARAMETERS_INVALID, "underlyings") == verdict(book.set_parameters(covering(4, "ETH")))
+
+
+def test_asset_that_gave_up_its_underlying_needs_no_parameters() -> None:
+    book = MarketBook()
+    book.set_parameters(covering(1, "BTC", "ETH"))
+    book.list_asset(CollateralAssetListed(1, CollateralAsset("ETH", "ETH", 0, "ETH")))
+    book.list_asset(CollateralAssetListed(2, CollateralAsset("ETH", "ETH", 0)))
+    assert APPLIED == book.set_parameters(covering(2, "BTC"))
+
+
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
