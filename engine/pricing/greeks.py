@@ -58,7 +58,11 @@ def black76_greeks(forward: Floats, strike: Floats, years: Floats, volatility: F
 
 
 def unit_greeks(table: ContractTable) -> Greeks:
-    """Greeks of one contract of every row of ``table``, numeraire, the settlement asset's price held fixed."""
+    """Greeks of one contract of every row of ``table``, numeraire, the settlement asset's price held fixed.
+
+    Where that price moves with the underlying, what it adds depends on the cost of a position, which only
+    ``risk.sensitivities`` knows.
+    """
     price, multiplier = table.price_I, table.multiplier_I
     option = black76_greeks(price, table.strike_I, table.years_I, table.volatility_I, table.sign_I)
     inverse_delta = 1.0 / np.square(price)

@@ -7,7 +7,8 @@ position is worth its quantity times the value of one contract.
     inverse perpetual                value = -multiplier / price          (multiplier in quote units per contract)
     call, put                        value = Black-76(forward, ...) x multiplier
 
-Values are in the settlement asset and are converted at its mark; that mark does not move inside a scenario.
+Values are in the settlement asset and are converted at its mark. That mark moves with the contract's own where the
+settlement asset is collateral of the contract's underlying (an inverse perpetual in its coin); otherwise it is fixed.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class ContractTable:
 
     ``sign_I`` is +1 for a call, -1 for a put, 0 otherwise; ``inverse_I`` marks inverse perpetuals. ``price_I`` is
     the mark of the instrument's feed (for an option: the forward), ``index_price_I`` that of the feed named by the
-    underlying (options only, else 0), ``settlement_price_I`` numeraire per settlement asset. ``funding_multiplier_I``
-    is the multiplier for perpetuals and 0 for the rest. Unpriced rows hold harmless ones, so kernels need no branch.
+    underlying (options only, else 0), ``settlement_price_I`` numeraire per settlement asset; ``settlement_moves_I``
+    marks rows whose settlement asset moves with the instrument's own underlying. ``funding_multiplier_I`` is the
+    multiplier for perpetuals and 0 for the rest. Unpriced rows hold harmless ones, so kernels need no branch.
     """
 
     instruments: tuple[Instrument | None, ...]
@@ -42,6 +44,7 @@ class ContractTable:
     price_I: Floats
     index_price_I: Floats
     settlement_price_I: Floats
+    settlement_moves_I: Bools
     strike_I: Floats
     tenor_days_I: Floats
     volatility_I: Floats
@@ -66,6 +69,7 @@ def contract_table(instrument_ids: Sequence[str], market: Market) -> ContractTab
         price_I=np.ones(count),
         index_price_I=np.zeros(count),
         settlement_price_I=np.ones(count),
+        settlement_moves_I=np.zeros(count, dtype=np.bool_),
         strike_I=np.ones(count),
         tenor_days_I=np.zeros(count),
         volatility_I=np.zeros(count),
@@ -97,11 +101,12 @@ def _fill_row(table: ContractTable, row: int, instrument: Instrument, market: Ma
     asset = market.assets.get(instrument.settlement_asset)
     price = mark_of(market, instrument.mark_feed)
     settlement_price = mark_of(market, asset.mark_feed) if asset is not None else None
-    if price is None or settlement_price is None:
+    if asset is None or price is None or settlement_price is None:
         return
     table.multiplier_I[row] = instrument.multiplier_e8 / E8
     table.price_I[row] = price
     table.settlement_price_I[row] = settlement_price
+    table.settlement_moves_I[row] = asset.underlying == instrument.underlying
     table.priced_I[row] = True
     table.inverse_I[row] = kind is InstrumentKind.INVERSE_PERPETUAL
     if kind.is_perpetual:
@@ -134,8 +139,9 @@ def unit_value(table: ContractTable, price_factor: Floats, volatility_factor: Fl
     """Numeraire value of one contract after relative moves, shape [I, S].
 
     ``price_factor`` and ``volatility_factor`` have shape [I, S] or [I, 1] and multiply mark and volatility: strikes
-    keep their volatility when the forward moves (sticky strike). Every lane is computed on its own, so a row's value
-    does not depend on the other rows.
+    keep their volatility when the forward moves (sticky strike). The settlement asset's mark is multiplied by the same
+    ``price_factor`` where ``settlement_moves_I`` says so. Every lane is computed on its own, so a row's value does not
+    depend on the other rows.
     """
     price_IS = table.price_I[:, None] * price_factor
     value_IS = price_IS * table.multiplier_I[:, None]
@@ -151,4 +157,9 @@ def unit_value(table: ContractTable, price_factor: Floats, volatility_factor: Fl
             table.volatility_I[option, None] * volatility_factor[option],
             table.sign_I[option, None],
         )
-    return value_IS * table.settlement_price_I[:, None]
+    return value_IS * moved_settlement_price(table, price_factor)
+
+
+def moved_settlement_price(table: ContractTable, price_factor: Floats) -> Floats:
+    """Numeraire per unit of settlement asset after relative moves, shape of ``price_factor``: [I, S] or [I, 1]."""
+    return table.settlement_price_I[:, None] * np.where(table.settlement_moves_I[:, None], price_factor, 1.0)

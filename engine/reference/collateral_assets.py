@@ -17,7 +17,8 @@ class CollateralAsset:
 
     ``mark_feed`` prices it in the numeraire (US dollars); ``None`` means it is the numeraire. A positive balance
     counts at ``1 - haircut``; a negative one is a debt and counts in full. An asset with an ``underlying`` moves in
-    that underlying's scenarios, so that a coin held as collateral hedges a short in it.
+    that underlying's scenarios, so that a coin held as collateral hedges a short in it; so do contracts on that
+    underlying that settle in the asset.
     """
 
     asset_id: str

@@ -48,15 +48,21 @@ def counted_amount(holdings: Holdings, frame: RiskFrame) -> Floats:
 
 
 def unrealized_pnl(holdings: Holdings, frame: RiskFrame) -> Floats:
-    """Unrealized PnL of each position net of accrued funding, [P], numeraire; 0 for options.
+    """Unrealized PnL of each position net of accrued funding, [P], numeraire; 0 for options."""
+    rows, row_P = frame.instruments, holdings.row_P
+    owed_P = owed_amount(holdings, frame) * rows.settlement_price_I[row_P]
+    return np.where(rows.option_I[row_P], 0.0, holdings.quantity_P * rows.value_I[row_P] - owed_P)
+
+
+def owed_amount(holdings: Holdings, frame: RiskFrame) -> Floats:
+    """Cost plus funding accrued and unpaid of each position, [P], settlement asset units; 0 for options.
 
     A long pays when the funding index has risen since it last paid. The index difference is exact in integers.
     """
     rows, row_P = frame.instruments, holdings.row_P
     accrued_P = (rows.funding_index_e12_I[row_P] - holdings.funding_index_e12_P) / E12
     funding_P = holdings.quantity_P * rows.funding_multiplier_I[row_P] * accrued_P
-    owed_P = (holdings.cost_P + funding_P) * rows.settlement_price_I[row_P]
-    return np.where(rows.option_I[row_P], 0.0, holdings.quantity_P * rows.value_I[row_P] - owed_P)
+    return np.where(rows.option_I[row_P], 0.0, holdings.cost_P + funding_P)
 
 
 def option_value(holdings: Holdings, frame: RiskFrame) -> Floats:

@@ -4,6 +4,10 @@ Owns the sum over a group and its worst scenario. Refuses to know why items belo
 
 Items are positions, then collateral that moves with an underlying, in canonical order. Netting is full inside an
 underlying and none across underlyings: losses of different underlyings add up.
+
+A position settled in its underlying's own coin is worth (quantity x value - owed) coins, and the coin moves too. Its
+PnL is quantity x the unit row, whose value and coin move together, less owed coins x the coin's row. Equity counts
+unrealized PnL without a haircut, so it moves without one.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from engine.pricing.axes import Floats, Ints
-from engine.risk.equity import counted_amount
+from engine.risk.equity import counted_amount, owed_amount
 from engine.risk.holdings import Holdings
 from engine.risk.revaluation import NO_UNDERLYING, RiskFrame
 from engine.risk.sums import sum_rows_by_owner
@@ -29,7 +33,8 @@ class RiskItems:
     """What has scenario PnL, [R], sorted by account, then underlying, then canonical order.
 
     ``source_R`` is the position's index, or the number of positions plus the balance's index. ``size_R`` multiplies
-    the unit row ``row_R`` of the frame's ``unit_pnl``.
+    the unit row ``row_R`` of the frame's ``unit_pnl``. ``owed_R`` is what a position owes in a settlement asset that
+    moves with its underlying; 0 for everything else.
     """
 
     account_R: Ints
@@ -37,6 +42,7 @@ class RiskItems:
     source_R: Ints
     row_R: Ints
     size_R: Floats
+    owed_R: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +64,24 @@ def risk_items(holdings: Holdings, frame: RiskFrame) -> RiskItems:
     )
     row = np.concatenate([holdings.row_P, holdings.row_C + frame.instruments.value_I.size])
     size = np.concatenate([holdings.quantity_P, counted_amount(holdings, frame)])
+    owed = np.zeros(account.size)
+    moving = np.flatnonzero(frame.instruments.settlement_moves_I[holdings.row_P])
+    if moving.size:
+        owed[moving] = owed_amount(holdings, frame)[moving]
     kept = np.flatnonzero((underlying != NO_UNDERLYING) & holdings.priced_A[account])
     key = account[kept] * len(frame.grid.underlyings) + underlying[kept]
     kept = kept[np.argsort(key, kind="stable")]
-    return RiskItems(account[kept], underlying[kept], kept, row[kept], size[kept])
+    return RiskItems(account[kept], underlying[kept], kept, row[kept], size[kept], owed[kept])
 
 
 def item_pnl(items: RiskItems, frame: RiskFrame, block: slice = slice(None)) -> Floats:
     """Weighted scenario PnL of the items in ``block``, [R, S], numeraire."""
-    return items.size_R[block, None] * frame.unit_pnl[items.row_R[block]]
+    pnl_RS: Floats = items.size_R[block, None] * frame.unit_pnl[items.row_R[block]]
+    owing = np.flatnonzero(items.owed_R[block])
+    if owing.size:
+        settlement_pnl_RS = frame.instruments.settlement_pnl_IS[items.row_R[block][owing]]
+        pnl_RS[owing] -= items.owed_R[block][owing, None] * settlement_pnl_RS
+    return pnl_RS
 
 
 def group_starts(items: RiskItems) -> Ints:

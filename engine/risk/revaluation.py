@@ -18,7 +18,7 @@ import numpy as np
 
 from engine.market import Market
 from engine.pricing.axes import Bools, Floats, Ints
-from engine.pricing.valuation import ContractTable, contract_table, mark_of, unit_value
+from engine.pricing.valuation import ContractTable, contract_table, mark_of, moved_settlement_price, unit_value
 from engine.pricing.volatility import volatility_shock
 from engine.reference.parameters import RiskParameters
 from engine.risk.scenarios import ScenarioGrid, scenario_grid
@@ -30,10 +30,14 @@ NO_UNDERLYING = -1
 @dataclass(frozen=True, slots=True)
 class InstrumentRows:
     """One row per instrument: value and weighted scenario PnL of one contract in numeraire, and what the add-ons and
-    equity need. ``option_group_I`` numbers (underlying, expiry, strike, kind); -1 for everything but options."""
+    equity need. ``settlement_pnl_IS`` is the same of one unit of the settlement asset where that moves with the
+    instrument's underlying (``settlement_moves_I``), else 0. ``option_group_I`` numbers (underlying, expiry, strike,
+    kind); -1 for everything but options."""
 
     value_I: Floats
     pnl_IS: Floats
+    settlement_pnl_IS: Floats
+    settlement_moves_I: Bools
     underlying_I: Ints
     option_I: Bools
     option_group_I: Ints
@@ -103,10 +107,15 @@ class RiskFrame:
         flat = np.ones((len(ids), 1))  # one scenario in which nothing moves
         value_IV = unit_value(table, flat, flat)
         volatility_IS = self._volatility_factors(table, rank_I)
-        shocked_IS = unit_value(table, self.grid.price_factor_US[rank_I], volatility_IS)
+        price_IS = self.grid.price_factor_US[rank_I]
+        shocked_IS = unit_value(table, price_IS, volatility_IS)
+        # The same product and difference as the coin's own row, so that a coin hedges a debt of it exactly.
+        settlement_IS = moved_settlement_price(table, price_IS) - table.settlement_price_I[:, None]
         return InstrumentRows(
             value_I=value_IV[:, 0].copy(),
             pnl_IS=(shocked_IS - value_IV) * self.grid.weight_S,
+            settlement_pnl_IS=settlement_IS * self.grid.weight_S,
+            settlement_moves_I=table.settlement_moves_I,
             underlying_I=rank_I,
             option_I=table.sign_I != 0.0,
             option_group_I=self._groups(table),

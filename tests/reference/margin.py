@@ -11,7 +11,7 @@ from math import erfc, log, sqrt
 
 from engine.events import VolatilityNode
 from engine.market import Market
-from engine.portfolio import PortfolioLike
+from engine.portfolio import PortfolioLike, PositionLike
 from engine.reference.instruments import Instrument, InstrumentKind
 from engine.reference.parameters import RiskParameters, UnderlyingParameters
 from engine.units import DAY_US, E8, E12, PPM
@@ -65,10 +65,17 @@ def tenor_days(instrument: Instrument, market: Market) -> float:
     return max(instrument.expiry_us - market.time_us, 0) / DAY_US
 
 
+def settlement_price(instrument: Instrument, market: Market, price_factor: float = 1.0) -> float:
+    """Numeraire per unit of settlement asset after a move: a coin moves with contracts on itself only."""
+    asset = market.assets[instrument.settlement_asset]
+    is_own_coin = asset.underlying is not None and asset.underlying == instrument.underlying
+    return price(market, asset.mark_feed) * (price_factor if is_own_coin else 1.0)
+
+
 def contract_value(
     instrument: Instrument, market: Market, price_factor: float = 1.0, volatility_factor: float = 1.0
 ) -> float:
-    """Numeraire value of one contract after a move."""
+    """Value of one contract after a move, in the settlement asset."""
     mark = price(market, instrument.mark_feed)
     moved = mark * price_factor
     multiplier = instrument.multiplier_e8 / E8
@@ -77,12 +84,10 @@ def contract_value(
         days, strike = tenor_days(instrument, market), instrument.strike_e8 / E8
         nodes = market.marks[instrument.underlying].volatility
         volatility = implied_volatility(nodes, days, log(strike / mark)) * volatility_factor
-        value = multiplier * black76(moved, strike, days / 365.0, volatility, instrument.kind is InstrumentKind.CALL)
-    elif instrument.kind is InstrumentKind.INVERSE_PERPETUAL:
-        value = -multiplier / moved
-    else:
-        value = moved * multiplier
-    return value * price(market, market.assets[instrument.settlement_asset].mark_feed)
+        return multiplier * black76(moved, strike, days / 365.0, volatility, instrument.kind is InstrumentKind.CALL)
+    if instrument.kind is InstrumentKind.INVERSE_PERPETUAL:
+        return -multiplier / moved
+    return moved * multiplier
 
 
 def scenarios(terms: UnderlyingParameters, parameters: RiskParameters) -> list[tuple[float, int, float]]:
@@ -104,15 +109,32 @@ def volatility_factor(terms: UnderlyingParameters, days: float, direction: int) 
     return 1.0
 
 
-def position_pnl(instrument: Instrument, contracts: float, market: Market, parameters: RiskParameters) -> list[float]:
+def position_worth(
+    instrument: Instrument,
+    position: PositionLike,
+    market: Market,
+    price_factor: float = 1.0,
+    volatility_factor: float = 1.0,
+) -> float:
+    """What a position adds to equity after a move, numeraire: all it is worth in coins, at the coin's price then."""
+    contracts = position.quantity_e8 / E8
+    worth = contracts * contract_value(instrument, market, price_factor, volatility_factor)
+    if not instrument.kind.is_option:
+        worth -= position.cost_e8 / E8 + accrued_funding(instrument, contracts, position.funding_index_e12, market)
+    return worth * settlement_price(instrument, market, price_factor)
+
+
+def position_pnl(
+    instrument: Instrument, position: PositionLike, market: Market, parameters: RiskParameters
+) -> list[float]:
     terms = parameters.underlyings[instrument.underlying]
-    now = contract_value(instrument, market)
+    now = position_worth(instrument, position, market)
     pnl = []
     for move, direction, weight in scenarios(terms, parameters):
         shock = (
             volatility_factor(terms, tenor_days(instrument, market), direction) if instrument.kind.is_option else 1.0
         )
-        pnl.append(weight * contracts * (contract_value(instrument, market, 1.0 + move, shock) - now))
+        pnl.append(weight * (position_worth(instrument, position, market, 1.0 + move, shock) - now))
     return pnl
 
 
@@ -147,19 +169,16 @@ def margin(portfolio: PortfolioLike, market: Market, parameters: RiskParameters)
     for name, position in portfolio.positions.items():
         instrument = market.instruments[name]
         contracts = position.quantity_e8 / E8
-        value = contracts * contract_value(instrument, market)
+        worth = position_worth(instrument, position, market)
         if instrument.kind.is_option:
-            total["option_value"] += value
+            total["option_value"] += worth
             key = (instrument.underlying, instrument.expiry_us, instrument.strike_e8, instrument.kind)
             units = contracts * instrument.multiplier_e8 / E8
             short_units[key] += units
             _charge(total, "isolated_", instrument.underlying, units, market, parameters)
         else:
-            owed = position.cost_e8 / E8 + accrued_funding(instrument, contracts, position.funding_index_e12, market)
-            total["unrealized_pnl"] += value - owed * price(
-                market, market.assets[instrument.settlement_asset].mark_feed
-            )
-        pnl_of[instrument.underlying].append(position_pnl(instrument, contracts, market, parameters))
+            total["unrealized_pnl"] += worth
+        pnl_of[instrument.underlying].append(position_pnl(instrument, position, market, parameters))
     for terms, units in short_units.items():
         _charge(total, "", str(terms[0]), units, market, parameters)
     netted = sum(loss([sum(column) for column in zip(*rows, strict=True)]) for rows in pnl_of.values())

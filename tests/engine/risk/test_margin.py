@@ -51,16 +51,18 @@ def floats(figures: AccountFigures) -> dict[str, float]:
 
 def gross(holding: Portfolio) -> float:
     """Sum of absolute values: what rounding errors are relative to."""
-    held = sum(
-        abs(item.quantity_e8 / E8 * twin.contract_value(MARKET.instruments[name], MARKET)) + abs(item.cost_e8 / E8)
-        for name, item in holding.positions.items()
-    )
+    held = 0.0
+    for name, item in holding.positions.items():
+        terms, contracts = MARKET.instruments[name], item.quantity_e8 / E8
+        funding = twin.accrued_funding(terms, contracts, item.funding_index_e12, MARKET)
+        value = contracts * twin.contract_value(terms, MARKET)
+        coins = abs(value) + abs(item.cost_e8 / E8) + abs(funding)
+        held += coins * twin.settlement_price(terms, MARKET)
     owned = sum(
         abs(amount / E8) * twin.price(MARKET, MARKET.assets[name].mark_feed)
         for name, amount in holding.balances.items()
     )
-    # An inverse cost is in coins, so in numeraire it is up to a coin's price larger.
-    return 1.0 + owned + 50_000.0 * held
+    return 1.0 + owned + held
 
 
 # By hand -------------------------------------------------------------------------------------------------------------
@@ -145,9 +147,10 @@ def test_inverse_perpetual_by_hand() -> None:
     holding = Portfolio("a", {}, {"X-INVERSE": PortfolioPosition(50 * E8, -625_000_000, 0)})
     figures = hand_figures(holding)
     assert abs(figures.unrealized_pnl - 75.0) <= 1e-12
-    # -20 %: 5 - 500/80 = -1.25 coins = -125 USD. -66 %: (5 - 500/34) x 100 x 0.21 = -203.82. -33 %: -103.4.
-    assert abs(figures.initial_margin - 0.21 * 100 * (500 / 34 - 5)) <= 1e-10
-    assert {"X": "tail -66% x0.21"} == figures.worst_scenarios
+    # Worth 0.75 coins. -20 %: -500/80 + 6.25 - 0.5 = -0.5 coins at 80 = -40 USD, a loss of 115. -66 %: -500/34 + 5.75 =
+    # -8.9559 coins at 34 = -304.5 USD, a loss of 379.5 x 0.21 = 79.695. -33 %: the coin at 67, 189.75 x 0.42 = 79.695.
+    assert abs(figures.initial_margin - 115.0) <= 1e-10
+    assert {"X": "price -20% vol up"} == figures.worst_scenarios
 
 
 def test_coin_collateral_hedges_a_short_up_to_its_haircut() -> None:
@@ -231,7 +234,7 @@ def test_requirement_scales_with_holdings(holding: Portfolio, factor: int) -> No
 def test_adding_a_position_adds_at_most_its_isolated_requirement(holding: Portfolio, name: str, quantity: int) -> None:
     before = holding.positions.get(name, PortfolioPosition(0))
     added = {**holding.positions, name: dataclasses.replace(before, quantity_e8=before.quantity_e8 + quantity)}
-    alone = Portfolio("a", {}, {name: PortfolioPosition(quantity)})
+    alone = Portfolio("a", {}, {name: PortfolioPosition(quantity, 0, before.funding_index_e12)})
     after = figures_of(dataclasses.replace(holding, positions=added)).initial_margin
     limit = figures_of(holding).initial_margin + figures_of(alone).initial_margin
     assert after <= limit + 1e-12 * limit + 1e-15 * gross(holding)

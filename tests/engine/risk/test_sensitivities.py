@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from engine.errors import PriceUnavailable
 from engine.events import MarkPrice
 from engine.market import Market
-from engine.portfolio import Portfolio
+from engine.portfolio import Portfolio, PortfolioPosition
+from engine.reference.collateral_assets import CollateralAsset
 from engine.risk.margin import margin_figures
 from engine.risk.sensitivities import greeks
-from engine.units import DAY_US
+from engine.units import DAY_US, E8
 from tests.engine.risk.worlds import MARKET, MARKS, PARAMETERS, PORTFOLIOS, portfolio, without_mark
 
 FLAT_SKEW = {
@@ -86,12 +87,41 @@ def test_theta_is_the_change_of_equity_per_day() -> None:
     assert found == pytest.approx((later - sooner) / 2 * 1440, rel=1e-3)
 
 
-def test_inverse_perpetual_by_hand() -> None:
-    # 200 contracts of 100 USD at 50 020.5: delta 20 000 / 50 020.5^2 coins per dollar, at 50 000 dollars per coin.
-    found = greeks(portfolio({"BTC-INVERSE": 200.0}), MARKET)["BTC"]
+def test_inverse_perpetual_in_its_coin_is_linear_in_dollars() -> None:
+    # 200 contracts of 100 USD bought for 0.5 coins, no funding owed: worth (0.5 - 20 000/p) coins. In dollars that is
+    # 0.5 coins' worth less a constant, so delta is the 0.5 coins, per dollar of the perpetual, and there is no gamma.
+    bought = Portfolio("a", {}, {"BTC-INVERSE": PortfolioPosition(200 * E8, -E8 // 2, 3_000)})
+    found = greeks(bought, MARKET)["BTC"]
+    assert found["delta"] == pytest.approx(0.5 * 50_000 / 50_020.5, rel=1e-14)
+    assert abs(found["gamma"]) <= 1e-20
+    assert 0.0 == found["vega"] == found["theta"]
+
+
+def test_inverse_perpetual_in_a_coin_that_stays_by_hand() -> None:
+    # At 50 020.5: delta 20 000 / 50 020.5^2 coins per dollar, at 50 000 dollars per coin.
+    still = {**MARKET.assets, "BTC": CollateralAsset("BTC", "BTC", 50_000)}
+    found = greeks(portfolio({"BTC-INVERSE": 200.0}), dataclasses.replace(MARKET, assets=still))["BTC"]
     assert found["delta"] == pytest.approx(20_000 / 50_020.5**2 * 50_000, rel=1e-15)
     assert found["gamma"] == pytest.approx(-2 * found["delta"] / 50_020.5, rel=1e-15)
-    assert 0.0 == found["vega"] == found["theta"]
+
+
+@pytest.mark.parametrize("name", ["BTC-INVERSE", "BTC-FUTURE-COIN", "BTC-45D-60000-C-COIN"])
+def test_contract_in_its_coin_has_derivatives_of_equity_by_share(name: str) -> None:
+    """All marks of the underlying move by one share, as they do in scenarios, the coin's included."""
+    holding = Portfolio("a", {}, {name: PortfolioPosition(-300 * E8, 70 * E8, 12_345)})
+
+    def at(share: float) -> float:
+        return equity(
+            holding,
+            bumped(lambda item: dataclasses.replace(item, price_e8=round(item.price_e8 * (1 + share))), "BTC"),
+        )
+
+    step = 1e-4
+    price = MARKS[MARKET.instruments[name].mark_feed].price_e8 / E8
+    found = greeks(holding, MARKET_FLAT)["BTC"]
+    assert found["delta"] * price == pytest.approx((at(step) - at(-step)) / (2 * step), rel=1e-6)
+    curvature = (at(step) - 2 * at(0.0) + at(-step)) / step**2
+    assert found["gamma"] * price**2 == pytest.approx(curvature, rel=1e-4, abs=1.0)
 
 
 def test_collateral_counts_after_haircut_and_debt_in_full() -> None:

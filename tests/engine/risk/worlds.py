@@ -59,6 +59,11 @@ INSTRUMENTS = {
         listed("BTC-PERP-USDC", InstrumentKind.LINEAR_PERPETUAL, "BTC-PERP", "USDC", multiplier=0.001),
         listed("BTC-INVERSE", InstrumentKind.INVERSE_PERPETUAL, "BTC-PERP", "BTC", multiplier=100.0),
         listed("BTC-FUTURE", InstrumentKind.FUTURE, "BTC-FUTURE", days=45),
+        # Settled in their own coin, whose mark moves with them; at 50 000 a contract is worth about as much as in USD.
+        listed("BTC-FUTURE-COIN", InstrumentKind.FUTURE, "BTC-FUTURE", "BTC", days=45, multiplier=0.00002),
+        listed(
+            "BTC-45D-60000-C-COIN", InstrumentKind.CALL, "BTC-FUTURE", "BTC", days=45, strike=60000, multiplier=0.00002
+        ),
         listed("BTC-45D-50000-C", InstrumentKind.CALL, "BTC-FUTURE", days=45, strike=50000),
         listed(
             "BTC-45D-50000-C-SMALL", InstrumentKind.CALL, "BTC-FUTURE", "USDC", days=45, strike=50000, multiplier=0.1
@@ -68,6 +73,8 @@ INSTRUMENTS = {
         listed("BTC-2H-49000-P", InstrumentKind.PUT, "BTC", days=1 / 12, strike=49000),
         listed("BTC-EXPIRED-C", InstrumentKind.CALL, "BTC", days=-1, strike=48000),
         listed("ETH-PERP", InstrumentKind.LINEAR_PERPETUAL, "ETH-PERP"),
+        # Settled in the coin of another underlying, whose mark stays where it is.
+        listed("ETH-PERP-COIN", InstrumentKind.LINEAR_PERPETUAL, "ETH-PERP", "BTC", multiplier=0.00002),
         listed("ETH-20D-2500-P", InstrumentKind.PUT, "ETH", days=20, strike=2500),
         listed("ETH-20D-3200-C", InstrumentKind.CALL, "ETH", days=20, strike=3200),
     )
