@@ -51,7 +51,7 @@ from engine.events import (
 from engine.ids import transfer_credit_id
 from engine.liquidation import case
 from engine.liquidation.status import in_liquidation
-from engine.liquidation.watch import AccountWatch
+from engine.liquidation.watch import AccountWatch, Findings
 from engine.market import Market
 from engine.outcomes import APPLIED, DUPLICATE, Disposition, Outcome, Rejection, rejected
 from engine.reference.parameters import RiskParameters
@@ -75,8 +75,11 @@ class MarginEngine:
         self._touched: set[str] = set()
         self._commands: list[tuple[str, AccountCommand]] = []
 
-    def step(self, batch: Sequence[Event]) -> StepResult:
+    def step(self, batch: Sequence[Event], *, judge: bool = True) -> StepResult:
         """Apply ``batch`` in order, then judge once every account it could have moved.
+
+        Without ``judge`` the accounts are remembered and judged at the next step that does: for a caller who knows
+        that more of the past is still on its way.
 
         Outcomes are aligned with the batch. Any exception is a bug or corrupted state: the books may then be half
         way through the batch, and the caller must not go on with this engine.
@@ -89,7 +92,7 @@ class MarginEngine:
             self._watch.note_time()
         if self._market.parameters is not parameters:
             self._watch.note_everyone()
-        findings = self._watch.evaluate()
+        findings = self._watch.evaluate() if judge else Findings()
         return StepResult(
             outcomes=outcomes,
             touched=tuple(sorted(self._touched | findings.changed)),

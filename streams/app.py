@@ -6,12 +6,13 @@ own with a consumer group of its own, so that a slow audit trail or a busy oracl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaProducer
+from faust.types import TP
 from mode.types import ServiceT
 
 from schemas.catalogue import load_catalogue
@@ -19,6 +20,7 @@ from streams.agents import concurrent_agent, ordered_agent
 from streams.audit.connect import open_store
 from streams.audit_worker import AuditWorker
 from streams.broadcast import BroadcastReader
+from streams.catch_up import Position
 from streams.dead_letters import DeadLetterLimit
 from streams.kafka_admin import end_offsets, ensure_changelog
 from streams.oracle_worker import OracleWorker
@@ -32,9 +34,8 @@ from streams.transport import (
     durability_gate,
     faust_settings,
 )
-from streams.worker import Publisher, RiskWorker
+from streams.worker import ACCOUNT_TOPICS, Publisher, RiskWorker
 
-ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
 BROADCAST_TOPICS = ("reference", "settlements", "marks")
 BUILT_ON = {"settlements": "reference"}
 TIDY_INTERVAL_S = 0.25
@@ -51,6 +52,27 @@ class RoleApp(faust.App):
     def on_init_dependencies(self) -> Iterable[ServiceT]:
         """Faust's services, and ours."""
         return [*super().on_init_dependencies(), *self.services_first]
+
+
+class ConsumerPositions:
+    """What the risk worker asks of Faust's consumer."""
+
+    def __init__(self, app: faust.App) -> None:
+        self._app = app
+
+    def highwater(self, position: Position) -> int | None:
+        """The end of a partition as the last fetch showed it."""
+        return self._app.consumer.highwater(TP(*position))
+
+    def committed(self, position: Position) -> int | None:
+        """The committed offset that the consumer resumed from, or has committed since."""
+        offset: int | None = self._app.consumer._committed_offset[TP(*position)]  # type: ignore[attr-defined]
+        return offset
+
+    async def ends(self, positions: Sequence[Position]) -> Mapping[Position, int]:
+        """The ends of partitions, asked of the broker."""
+        ends = await self._app.consumer.highwaters(*(TP(*position) for position in positions))
+        return {(tp.topic, tp.partition): end for tp, end in ends.items()}
 
 
 def create_app(settings: Settings, role: str) -> faust.App:
@@ -127,7 +149,13 @@ def _row_store(settings: Settings, directory: Path) -> RowStore:
 
 def _wire_risk(app: RoleApp, settings: Settings) -> None:
     """fills, collateral, acks -> rows -> commands; reference, settlements and marks beside them."""
-    worker = RiskWorker(_publisher(app, settings), durability_gate(app), settings.partitions, _limits(settings))
+    worker = RiskWorker(
+        _publisher(app, settings),
+        durability_gate(app),
+        settings.partitions,
+        _limits(settings),
+        ConsumerPositions(app),
+    )
     worker.rows = row_table(
         app,
         "accounts",

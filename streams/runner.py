@@ -74,11 +74,15 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class RiskRunner:
-    """Drives one ``MarginEngine`` over the partitions that this worker owns."""
+    """Drives one ``MarginEngine`` over the partitions that this worker owns.
+
+    While ``judging`` is off, events are applied and nobody's status changes (``streams.catch_up``).
+    """
 
     def __init__(self, outbox: Outbox, partitions: int) -> None:
         self.engine = MarginEngine()
         self.outbox = outbox
+        self.judging = True
         self.counts: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
         self._partitions = partitions
         self._partition_of: dict[str, int] = {}
@@ -110,7 +114,7 @@ class RiskRunner:
 
     def apply(self, batch: DecodedBatch) -> BatchEffects:
         """Step the engine over a decoded batch and collect what follows from it."""
-        result = self.engine.step(batch.events)
+        result = self.engine.step(batch.events, judge=self.judging)
         for account in result.touched:
             self._own(account, batch.partition)
         effects = self._collect(result)
@@ -137,14 +141,14 @@ class RiskRunner:
                 events.append(to_broadcast_event(struct, record.offset))
             except SchemaError:
                 counts["rejected"] += 1
-        result = self.engine.step(events)
+        result = self.engine.step(events, judge=self.judging)
         for outcome in result.outcomes:
             counts[outcome.disposition.value] += 1
         return self._collect(result)
 
     def evaluate(self) -> BatchEffects:
         """Recompute accounts adopted since the last step, on the market as it stands."""
-        return self._collect(self.engine.step(()))
+        return self._collect(self.engine.step((), judge=self.judging))
 
     def load(self, partition: int, rows: Mapping[bytes, bytes]) -> None:
         """Adopt the recovered rows of a partition."""

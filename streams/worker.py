@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 
 from schemas.codec import encode, key_of
 from schemas.events.dead_letters import DeadLetterV1
 from streams.broadcast import BroadcastReader
+from streams.catch_up import COLLATERAL_S, CatchUp, Position
 from streams.dead_letters import DeadLetterLimit
 from streams.errors import NotOwner, OwnershipLost
 from streams.outbox import Outbox
@@ -26,6 +29,9 @@ from streams.rows import OutboxEntry
 from streams.runner import BatchEffects, RiskRunner, partition_of
 from streams.state import RowTable
 from streams.transport import DurabilityGate, Record, RecordBatch
+
+ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
+COLLATERAL_POLL_S = 0.002
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +69,35 @@ def observe(limit: DeadLetterLimit, records: Sequence[Record], bad: Mapping[int,
             limit.bad(reason)
 
 
+class Positions(Protocol):
+    """What the worker asks of the consumer."""
+
+    def highwater(self, position: Position) -> int | None:
+        """The offset after the newest record the broker was last seen to have; None before the first fetch."""
+
+    def committed(self, position: Position) -> int | None:
+        """Where reading began; None when nothing was ever committed."""
+
+    async def ends(self, positions: Sequence[Position]) -> Mapping[Position, int]:
+        """The offsets after the newest records, asked of the broker now."""
+
+
 class RiskWorker:
     """Drives one ``RiskRunner`` with what Kafka delivers."""
 
     def __init__(
-        self, publisher: Publisher, gate: DurabilityGate, partitions: int, limits: Mapping[str, DeadLetterLimit]
+        self,
+        publisher: Publisher,
+        gate: DurabilityGate,
+        partitions: int,
+        limits: Mapping[str, DeadLetterLimit],
+        positions: Positions,
     ) -> None:
         self._publisher = publisher
         self._gate = gate
         self._limits = limits
+        self._positions = positions
+        self._catch_up = CatchUp()
         self.outbox = Outbox(publisher.send, self._on_delivered)
         self.runner = RiskRunner(self.outbox, partitions)
         self.rows: RowTable | None = None
@@ -88,9 +114,13 @@ class RiskWorker:
         if self.runner.lacks_reference(decoded):
             # A listing published before the fill is heard of before the fill is judged.
             await broadcast.catch_up()
+        if batch.topic == "fills":
+            await self._let_collateral_pass(batch.partition)
         if batch.partition not in rows.owned():
             raise NotOwner(f"partition {batch.partition} is not taken over")
+        self._look_around()
         effects = self.runner.apply(decoded)
+        self._catch_up.read(batch.topic, batch.partition, batch.end)
         # No await between a changed book and its dirty mark: a cancelled batch is a duplicate when it comes again.
         self._mark(effects)
         observe(self._limits[batch.topic], batch.records, effects.bad)
@@ -101,6 +131,7 @@ class RiskWorker:
     async def on_broadcast(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Apply marks, reference data or settlements to every account of this worker."""
         del partition  # Broadcast topics have one.
+        self._look_around()
         effects = self.runner.apply_broadcast(topic, records)
         self._mark(effects)
         await self._flush_all(effects.dirty)
@@ -115,20 +146,40 @@ class RiskWorker:
         """
         _, broadcast = self._parts()
         await broadcast.ready.wait()
+        self._catch_up.take_over(await self._positions.ends([(topic, partition) for topic in ACCOUNT_TOPICS]))
+        self.runner.judging = False
         self.runner.load(partition, rows)
         for future in await self._publish(partition, self.outbox.serial):
             self._gate.register(future, "what a recovered row owed")
 
     def on_lost(self, partition: int) -> None:
         """Forget a partition."""
+        self._catch_up.give_up(partition)
         self.runner.drop(partition)
 
     async def tidy(self) -> None:
         """Judge accounts adopted since the last step, and write what confirmed deliveries or a rebalance left dirty."""
         rows, broadcast = self._parts()
+        self._look_around()
         if broadcast.ready.is_set():
             self._mark(self.runner.evaluate())
         await self._flush_all(partition for partition in sorted(rows.owned()) if rows.dirty(partition))
+
+    def _look_around(self) -> None:
+        self.runner.judging = self._catch_up.is_over(self._positions.committed)
+
+    async def _let_collateral_pass(self, partition: int) -> None:
+        """Deposits published before these fills back them; the broker is known to have what it has shown."""
+        position = ("collateral", partition)
+        deadline = time.monotonic() + COLLATERAL_S
+        known = self._positions.highwater(position)
+        while known is not None and self._catch_up.position(*position, self._positions.committed(position)) < known:
+            if time.monotonic() > deadline:
+                # Nothing up to there can be read (a log cut back, say): do not wait for the same again.
+                self._catch_up.read(*position, known)
+                return
+            await asyncio.sleep(COLLATERAL_POLL_S)
+            known = self._positions.highwater(position)
 
     def _parts(self) -> tuple[RowTable, BroadcastReader]:
         assert self.rows is not None and self.broadcast is not None, "the worker is wired by streams.app"

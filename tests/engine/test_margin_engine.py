@@ -376,3 +376,13 @@ def test_nobody_is_judged_before_parameters_are_in_force() -> None:
     made.step([mark("USDC", 1, 50, START_US + 1)])
     assert MarginStatus.LIQUIDATING is held(made, "a").status
     assert made.parameters is not None
+
+
+def test_a_step_that_must_not_judge_leaves_the_breach_to_the_next_that_does() -> None:
+    made = engine()
+    made.step([deposit("a", "USD", 1_000, 0)])
+    unjudged = made.step([fill("a", "BTC-PERP", 10, 20_000, 0)], judge=False)
+    assert ("applied", ()) == (fates(unjudged)[0], unjudged.commands)
+    assert MarginStatus.HEALTHY is held(made, "a").status
+    assert made.step(()).commands
+    assert MarginStatus.LIQUIDATING is held(made, "a").status

@@ -156,6 +156,27 @@ def _wait_for_audit(venue: Venue, ends: dict[str, int]) -> None:
 
 @pytest.mark.faults
 @pytest.mark.timeout(200)
+def test_deposits_published_before_fills_back_them_in_a_backlog_and_live(venue: Venue) -> None:
+    def backed(name: str, count: int) -> list[Event]:
+        accounts = [f"{name}-{number}" for number in range(count)]
+        return [
+            event
+            for account in accounts
+            for event in (deposit(account, "3000", f"d-{account}"), fill(account, "10", f"f-{account}"))
+        ]
+
+    venue.publish(*backed("backlog", 150))
+    venue.start("risk")
+    wait_until(venue.cluster.is_consumed, "the backlog to be consumed")
+    for number in range(10):
+        venue.publish(*backed(f"live{number}", 20))
+    wait_until(venue.cluster.is_consumed, "the live records to be consumed")
+    assert [] == venue.cluster.read_all("liquidations")
+    assert [] == venue.cluster.read_all("margin-events"), "nobody was even called"
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(200)
 def test_a_flood_of_bad_records_stops_the_worker_instead_of_draining_the_topic(venue: Venue) -> None:
     worker = venue.start("risk")
     venue.publish(deposit())
