@@ -25,7 +25,6 @@ from streams.demo.trading import Deal, make_deals
 from streams.demo.venue import WEEKLY_EXPIRY_US, WEEKLY_OPTIONS, reference_records
 from streams.executor import FINAL_STATES
 
-PROBE_EVERY_MINUTES = 5
 PAYS_AFTER_MINUTES = 10
 PAYS_PER_ACCOUNT_MAX = 2
 SNAPSHOTS_PER_RUN = 144
@@ -69,6 +68,8 @@ class Exchange:
         self._open_commands: dict[str, int] = {}
         self._answered: set[str] = set()
         self._at = 0
+        self._probes = 0
+        self._probe_asked: str | None = None
 
     @property
     def dead_letters_due(self) -> int:
@@ -114,15 +115,18 @@ class Exchange:
         records += self._fills(at)
         records += [_movement(request, at, minute.time_us) for request in self._requests[at]]
         records += self._payments.pop(at, [])
-        if at % PROBE_EVERY_MINUTES == 0:
-            records.append(self.probe())
         return records, self._mistakes[at]
 
-    def probe(self, attempt: int = 0) -> CollateralV1:
-        """A request that must be refused: its answer tells which minute the risk workers have reached."""
+    def probe(self) -> CollateralV1 | None:
+        """A request that must be refused: its answer tells which minute the risk workers have reached. None while the
+        last one is unanswered."""
+        if self._probe_asked is not None:
+            return None
+        self._probes += 1
+        self._probe_asked = f"probe-{self._probes}"
         return CollateralV1(
             v=1,
-            event_id=f"probe-{self._at}-{attempt}",
+            event_id=self._probe_asked,
             account=PROBE,
             kind="withdrawal",
             asset="USD",
@@ -134,6 +138,8 @@ class Exchange:
         """Heed one record of the risk workers or of the executor."""
         if isinstance(record, WithdrawalDecidedV1) and record.account == PROBE:
             self.echoed_us = max(self.echoed_us, record.versions.time_us)
+            if record.request_id == self._probe_asked:
+                self._probe_asked = None
         elif isinstance(record, LiquidationCommandV1):
             self.tally.commands += 1
             self.tally.liquidated.add(record.account)

@@ -2,15 +2,16 @@
 
 Owns pacing. Market time must not run away from the decisions taken on it: minute k is published only when the risk
 workers are known to have reached minute k - ``LOOK_AHEAD_MINUTES``, and no liquidation command older than that is
-still without a final answer. What they have reached is told by the answers to a probe: every few minutes one account
-asks for money it does not have, and the refusal names the market time of the state it was decided on. Answers travel
-the whole way, from the raw quote over the mark and the changed row to the outbox, so nothing can hide behind them.
+still without a final answer. What they have reached is told by a probe: one account asks again and again for money it
+does not have, and each refusal names the market time of the state it was decided on. Answers travel the whole way,
+from the raw quote over the mark and the changed row to the outbox, so nothing can hide behind them.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
@@ -18,12 +19,12 @@ from schemas.catalogue import load_catalogue
 from schemas.codec import decode_record
 from streams.demo.exchange import Exchange
 from streams.demo.mistakes import RawRecord
+from streams.demo.prices import Minute
 from streams.demo.processes import DemoFailed
 from streams.sdk import Publisher
 
 LOOK_AHEAD_MINUTES = 20
 STALL_SECONDS_MAX = 120.0
-PROBE_AGAIN_SECONDS = 0.5
 PAUSE_SECONDS = 0.01
 LAG_PAUSE_SECONDS = 0.2
 SETTLED_CHECKS = 3
@@ -43,7 +44,7 @@ class Feeder:
         self._exchange = exchange
         self._groups = groups
         self._check = check
-        self._attempt = 0
+        self._asked = 0.0
         self._publisher = Publisher(bootstrap)
         self._raw = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
         self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
@@ -67,9 +68,10 @@ class Feeder:
         """Publish every minute in turn; ``on_minute`` hears of each."""
         minutes = self._exchange.minutes
         for at in range(len(minutes)):
-            behind = at - LOOK_AHEAD_MINUTES
-            if behind >= 0:
-                self._wait_for(minutes[behind].time_us)
+            if at >= LOOK_AHEAD_MINUTES:
+                self._keep_pace(minutes[at - LOOK_AHEAD_MINUTES])
+            else:
+                self._ask()
             records, mistakes = self._exchange.minute(at)
             for record in records:
                 self._publisher.publish(record)
@@ -77,7 +79,7 @@ class Feeder:
                 self._publish_raw(mistake)
             on_minute(at)
         self._publisher.flush()
-        self._wait_for(minutes[-1].time_us)
+        self._keep_pace(minutes[-1])
 
     def settle(self) -> None:
         """Wait until every record is consumed, every command answered, and nothing new has come of it."""
@@ -105,24 +107,24 @@ class Feeder:
         self._watch.close()
         self._admin.close()
 
-    def _wait_for(self, time_us: int) -> None:
-        """Until the risk workers have reached ``time_us`` and no older command is open."""
-        asked = time.monotonic()
-
-        def reached() -> bool:
-            nonlocal asked
-            self._observe()
-            oldest = self._exchange.oldest_open_command_us
-            if self._exchange.echoed_us >= time_us:
-                return oldest is None or oldest >= time_us
-            if time.monotonic() - asked > PROBE_AGAIN_SECONDS:
-                # The last probe was answered on an older mark: topics have no mutual order. Ask again.
-                asked = time.monotonic()
-                self._attempt += 1
-                self._publisher.publish(self._exchange.probe(self._attempt))
-            return False
-
+    def _keep_pace(self, minute: Minute) -> None:
+        reached = partial(self._has_reached, minute.time_us)
         self._wait(reached, "the risk workers do not keep up", PAUSE_SECONDS)
+
+    def _has_reached(self, time_us: int) -> bool:
+        """Whether the risk workers have reached ``time_us`` and no older command is open."""
+        self._ask()
+        oldest = self._exchange.oldest_open_command_us
+        return self._exchange.echoed_us >= time_us and (oldest is None or oldest >= time_us)
+
+    def _ask(self) -> None:
+        """Hear what was said since, and keep one probe on its way; not more often than it can be worth."""
+        if time.monotonic() - self._asked < PAUSE_SECONDS:
+            return
+        self._observe()
+        if (probe := self._exchange.probe()) is not None:
+            self._publisher.publish(probe)
+        self._asked = time.monotonic()
 
     def _wait(self, condition: Callable[[], bool], complaint: str, pause_s: float) -> None:
         deadline = time.monotonic() + STALL_SECONDS_MAX

@@ -23,6 +23,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.errors import ChangelogTruncated, SourceJumped
+from streams.transport.idle_fetches import pace_empty_fetches
 from streams.transport.lease import GroupLease
 from streams.transport.record_batch import Record, RecordBatch
 
@@ -73,6 +74,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         """Start the consumer and listen to its heartbeats."""
         self._wake = asyncio.Event()
         await super().on_start()
+        pace_empty_fetches(self._ensure_consumer()._fetcher)
         if not self.app.client_only:
             self._watch_heartbeats(self._ensure_consumer()._coordinator)
 

@@ -9,13 +9,24 @@ import aiokafka
 import faust
 from faust.transport.drivers import aiokafka as driver
 
+from streams.transport.idle_fetches import pace_empty_fetches
+
 _FETCH_WAIT_MS = 250
 
 
-def groupless_consumer(app: faust.App) -> aiokafka.AIOKafkaConsumer:
+class GrouplessConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
+    """aiokafka's consumer, at rest while there is nothing to read."""
+
+    async def start(self) -> None:
+        """Connect."""
+        await super().start()
+        pace_empty_fetches(self._fetcher)
+
+
+def groupless_consumer(app: faust.App) -> GrouplessConsumer:
     """A consumer that commits nothing and never moves by itself: a position out of range is an error."""
     conf = app.conf
-    return aiokafka.AIOKafkaConsumer(
+    return GrouplessConsumer(
         bootstrap_servers=driver.server_list(conf.broker_consumer, driver.Transport.default_port),
         client_id=conf.broker_client_id,
         group_id=None,
