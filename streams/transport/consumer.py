@@ -150,6 +150,9 @@ class CoalescingConsumer(driver.Consumer):
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         """Commit ``offsets`` after everything they depend on is durable; False when nothing was committed."""
+        if self.crashed:
+            # Its thread may be gone; what is done and uncommitted is done again, and counted once.
+            return False
         generation = self.app.consumer_generation_id
         try:
             await self.transport.gate.wait()

@@ -23,6 +23,7 @@ def main() -> None:
         topic_disable_leader=True,
         web_enabled=False,
         stream_recovery_delay=0.0,
+        broker_commit_interval=60.0,  # so that a kill falls between two commits
         broker_session_timeout=2.0,
         broker_heartbeat_interval=0.5,
         table_standby_replicas=0,
