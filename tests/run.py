@@ -24,6 +24,7 @@ BIN = Path(sys.executable).parent
 
 CHECKS: dict[str, list[str]] = {
     "lint": ["ruff", "check", "--quiet", "."],
+    "format": ["ruff", "format", "--check", "--quiet", "."],
     "import contracts": ["lint-imports"],
     "types": ["mypy"],
 }

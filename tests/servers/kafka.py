@@ -226,6 +226,7 @@ def find_jars() -> Path:
     cache = Path(os.environ.get("CROSSMARGIN_CACHE") or Path.home() / ".cache" / "crossmargin")
     jars = cache / f"kafka-{KAFKA_VERSION}"
     if (jars / f"kafka_2.13-{KAFKA_VERSION}.jar").exists():
+        _java_binary()
         return jars
     maven = shutil.which("mvn")
     if maven is None:
