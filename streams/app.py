@@ -22,7 +22,7 @@ from streams.audit_worker import AuditWorker
 from streams.broadcast import BroadcastReader
 from streams.catch_up import Position
 from streams.dead_letters import DeadLetterLimit
-from streams.kafka_admin import end_offsets, ensure_changelog
+from streams.kafka_admin import end_offsets, ensure_changelog, require_topics
 from streams.oracle_worker import OracleWorker
 from streams.settings import Settings
 from streams.state import MemoryStore, RocksDBStore, RowStore, row_table
@@ -83,7 +83,11 @@ def create_app(settings: Settings, role: str) -> faust.App:
 
 
 def run_worker(settings: Settings, role: str) -> None:
-    """Run one role until a signal stops it; exits the process."""
+    """Run one role until a signal stops it; exits the process.
+
+    Raises ``StreamsError`` when Kafka or its topics are not as the worker needs them.
+    """
+    require_topics(settings.kafka, load_catalogue(), accounts=settings.partitions)
     app = create_app(settings, role)
     if role == "risk":
         (changelog,) = (table.changelog_topic_name for table in app.tables.values())

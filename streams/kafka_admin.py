@@ -31,6 +31,10 @@ class PartitionMismatch(StreamsError):
         self.topic = topic
 
 
+class TopicMissing(StreamsError):
+    """The cluster has no such topic; ``crossmargin topics`` creates it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicsReport:
     """What ``ensure_topics`` did, names sorted."""
@@ -66,8 +70,7 @@ def ensure_changelog(bootstrap: str, name: str, *, partitions: int, replication:
     Compacted, but not before ``CHANGELOG_COMPACTION_LAG_MS``: a row that a replaced owner wrote late must be found and
     written over before it can become the only one of its key (``streams.state.fence``). Raises ``PartitionMismatch``.
     """
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
-    try:
+    with mapped_errors(bootstrap), closing(_admin(bootstrap)) as admin:
         found = _partition_counts(admin).get(name)
         if found is not None:
             if found != partitions:
@@ -85,22 +88,40 @@ def ensure_changelog(bootstrap: str, name: str, *, partitions: int, replication:
             return False  # Another worker of a fresh group was first.
         admin.wait_for_topics([name])
         return True
-    finally:
-        admin.close()
+
+
+def require_topics(bootstrap: str, catalogue: Mapping[str, Topic], *, accounts: int) -> None:
+    """Make sure that a worker finds the topics of the manifest, each with its partitions.
+
+    Raises ``TopicMissing`` or ``PartitionMismatch``, and ``KafkaFailed`` when the cluster cannot be reached.
+    """
+    with mapped_errors(bootstrap), closing(_admin(bootstrap)) as admin:
+        found = _partition_counts(admin)
+    for name, topic in sorted(catalogue.items()):
+        if name not in found:
+            raise TopicMissing(f"topic {name} does not exist: run crossmargin topics")
+        if found[name] != (expected := topic.partition_count(accounts)):
+            raise PartitionMismatch(name, found[name], expected)
+
+
+def end_offsets(bootstrap: str, partitions: Mapping[str, int]) -> dict[tuple[str, int], int]:
+    """Per topic and partition the offset of the next record, for the partition counts given."""
+    with mapped_errors(bootstrap), closing(_reader(bootstrap)) as consumer:
+        tps = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
+        return {(tp.topic, tp.partition): end for tp, end in consumer.end_offsets(tps).items()}
 
 
 def _admin(bootstrap: str) -> KafkaAdminClient:
     return KafkaAdminClient(bootstrap_servers=bootstrap.split(","), bootstrap_timeout_ms=BOOTSTRAP_MS)
 
 
-def end_offsets(bootstrap: str, partitions: Mapping[str, int]) -> dict[tuple[str, int], int]:
-    """Per topic and partition the offset of the next record, for the partition counts given."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False)
-    try:
-        tps = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
-        return {(tp.topic, tp.partition): end for tp, end in consumer.end_offsets(tps).items()}
-    finally:
-        consumer.close()
+def _reader(bootstrap: str) -> KafkaConsumer:
+    return KafkaConsumer(
+        bootstrap_servers=bootstrap.split(","),
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
+        group_id=None,
+        enable_auto_commit=False,
+    )
 
 
 def _partition_counts(admin: KafkaAdminClient) -> dict[str, int]:

@@ -21,6 +21,7 @@ from schemas.codec import OUTPUT_BYTES_MAX, Record, decode_record, encode, key_o
 from schemas.errors import SchemaError
 from schemas.events.liquidations import LiquidationCommandV1
 from streams.errors import StreamsError
+from streams.kafka_admin import TopicMissing
 from streams.kafka_errors import BOOTSTRAP_MS, mapped_errors
 from streams.translate import check_translatable
 
@@ -48,10 +49,6 @@ class _Message(Protocol):
 
 class NotDelivered(StreamsError):
     """Kafka did not confirm a record; sending the same record again, with the same event id, is safe."""
-
-
-class TopicMissing(StreamsError):
-    """The cluster has no such topic; ``crossmargin topics`` creates it."""
 
 
 class Publisher:

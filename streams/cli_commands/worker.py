@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from streams.cli_commands import CommandFailed
+from streams.errors import StreamsError
 from streams.settings import load_settings
 
 ROLES = ("risk", "oracle", "audit")
@@ -27,4 +29,7 @@ def command(role: str) -> None:
         sys.exit(supervise(ROLES, os.environ))
     from streams.app import run_worker
 
-    run_worker(settings, role)
+    try:
+        run_worker(settings, role)
+    except StreamsError as error:
+        raise CommandFailed(str(error)) from error

@@ -17,9 +17,9 @@ from schemas.codec import SchemaError, decode
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationCommandV1
 from streams.cli import cli
-from streams.kafka_admin import PartitionMismatch, ensure_topics
+from streams.kafka_admin import PartitionMismatch, TopicMissing, ensure_topics
 from streams.kafka_errors import KafkaFailed
-from streams.sdk import CommandInbox, Publisher, TopicMissing, read_topic
+from streams.sdk import CommandInbox, Publisher, read_topic
 from tests.schemas.examples import load, valid
 from tests.servers.kafka import KafkaBroker
 
