@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.tables.table import Table
 from faust.types import TP, EventT
 from mode import Service
@@ -42,6 +43,7 @@ from streams.transport.record_batch import RecordBatch
 PartitionRecovered = Callable[[int, Mapping[bytes, bytes]], Awaitable[None] | None]
 PartitionLost = Callable[[int], Awaitable[None] | None]
 
+_LEASE_POLL_S = 0.05
 _COMPACTION_LAG = timedelta(days=1)
 _RECOVERY_BUFFER_BATCHES = 2
 _STANDBY_BUFFER_BATCHES = 1
@@ -98,6 +100,7 @@ class RowTable(Table[bytes, bytes]):
             read_range=range_reader(app, self.changelog_topic_name),
             encode=encode,
             right=self._check_right,
+            verdict=self._await_right,
             request_bytes_max=app.conf.producer_max_request_size,
             rewrite=self._rewrite,
         )
@@ -172,6 +175,18 @@ class RowTable(Table[bytes, bytes]):
         lease = self._transport.lease
         if lease.expired:
             raise LeaseExpired(f"no heartbeat was answered for {lease.age_s:.1f} s (session {lease.timeout_s:.1f} s)")
+
+    async def _await_right(self, generation: int | None, *, taking_over: bool = False) -> None:
+        """As ``_check_right``; an expired lease is a question, which the next heartbeat answers: renewed, or a
+        rebalance. A batch given up while the group stays as it is would never come again. (While partitions are taken
+        over, the group is rebalancing by definition; then a new generation is the answer.)"""
+        while True:
+            try:
+                return self._check_right(generation)
+            except LeaseExpired:
+                if self.app.should_stop or (self.app.rebalancing and not taking_over):
+                    raise
+            await asyncio.sleep(_LEASE_POLL_S)
 
     def _producer(self) -> BatchProducer:
         return cast(BatchProducer, self.app.producer._ensure_producer())  # type: ignore[attr-defined]
@@ -259,6 +274,8 @@ class RowTable(Table[bytes, bytes]):
                         raise outcome
         except OwnershipLost as lost:
             self.log.info("Takeover abandoned: %s", lost)
+            if generation == self.app.consumer_generation_id and not self.app.should_stop:
+                self._fail(lost)  # no other takeover would follow
         except Exception as error:
             self._fail(error)
 
@@ -271,10 +288,10 @@ class RowTable(Table[bytes, bytes]):
         known_epoch = held.epoch if held is not None else 0
         epoch = replica.fence.epoch
 
-        def check() -> None:
+        async def check() -> None:
             nonlocal epoch
             epoch = replica.fence.epoch
-            self._check_right(generation)
+            await self._await_right(generation, taking_over=True)
 
         claimed = await claim(replica, self._producer(), self._parts.read_range, check, owner)
         if held is not None and not held.closed and epoch == known_epoch:
@@ -356,6 +373,8 @@ class RowTable(Table[bytes, bytes]):
             self.log.info("Audit abandoned: %s", lost)
         except FatalStreamError as error:
             self._fail(error)
+        except KafkaError as error:
+            self.log.warning("Audit of %s put off: %r", tp, error)
 
 
 def row_table(app: faust.App, name: str, **options: Any) -> RowTable:

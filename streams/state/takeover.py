@@ -8,7 +8,7 @@ number at once see each other's record; the earlier one holds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from streams.errors import ChangelogBehindStore
 from streams.state.changelog import BatchProducer, ReadRange
@@ -17,7 +17,11 @@ from streams.state.replica import Replica
 
 
 async def claim(
-    replica: Replica, producer: BatchProducer, read_range: ReadRange, check_right: Callable[[], None], owner: str
+    replica: Replica,
+    producer: BatchProducer,
+    read_range: ReadRange,
+    check_right: Callable[[], Awaitable[None]],
+    owner: str,
 ) -> int:
     """Append an epoch record for ``owner`` until one holds, and return its epoch.
 
@@ -25,7 +29,7 @@ async def claim(
     to the partition ends meanwhile, ``ChangelogBehindStore`` when the log ends before what the store holds.
     """
     while True:
-        check_right()
+        await check_right()
         epoch = replica.fence.epoch + 1
         offset = await _append(replica, producer, epoch, owner)
         if offset <= replica.offset:
@@ -36,7 +40,7 @@ async def claim(
         if offset > replica.offset + 1:
             replica.replay(await read_range(replica.partition, replica.offset + 1, offset))
         if replica.fence.epoch < epoch:
-            check_right()
+            await check_right()
             replica.advance(offset, epoch, {}, {})
             return epoch
         replica.advance(offset, replica.fence.epoch, {}, {})

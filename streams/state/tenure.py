@@ -26,6 +26,9 @@ Encode = Callable[[int, bytes], bytes]
 Right = Callable[[int | None], None]
 """Raises ``OwnershipLost`` unless this worker may write; the argument is the generation of the batch, None for any."""
 
+Verdict = Callable[[int | None], Awaitable[None]]
+"""The same, after waiting while it is unknown whether the right still exists."""
+
 
 @dataclass(frozen=True, slots=True)
 class WriterParts:
@@ -36,6 +39,7 @@ class WriterParts:
     read_range: ReadRange
     encode: Encode | None
     right: Right
+    verdict: Verdict
     request_bytes_max: int
     rewrite: Callable[[int], object]
     """Called with the partition after buried rows were marked dirty: somebody has to flush."""
@@ -89,6 +93,7 @@ class Tenure:
         rows still dirty; a flush that fails or is cancelled keeps what it did not hand over dirty, too.
         """
         async with self._lock:
+            await self._parts.verdict(generation)
             self._check(generation)
             if self._dirty:
                 await self._write(sources)

@@ -21,4 +21,4 @@ async def acknowledge(stream: StreamT[Any], event: EventT[Any]) -> None:
 def abandon(stream: StreamT[Any], event: EventT[Any]) -> None:
     """Give the batch of ``event`` up unprocessed: nothing from it on is committed, its next owner repeats it."""
     event.message.value = None
-    stream.app.consumer._unacked_messages.discard(event.message)  # type: ignore[attr-defined]
+    stream.app.consumer.abandon(event.message)  # type: ignore[attr-defined]

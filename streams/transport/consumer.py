@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from faust.types.tuples import ack_lock
+from mode import Service
 from mode.utils.queues import ThrowableQueue
 
 from streams.errors import DurabilityLost, LedgerHole, OwnershipLost
@@ -63,6 +65,7 @@ class CoalescingConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ledger: ChainLedger[TP] = ChainLedger()
+        self._abandoned_at: float | None = None
         self._read_offset = _ReadOffsets(self.transport.coalesced)
         changelog = _CurrentChangelog(
             maxsize=self.app.conf.stream_buffer_maxsize, flow_control=self.app.flow_control, clear_on_resume=True
@@ -113,7 +116,27 @@ class CoalescingConsumer(driver.Consumer):
         self._forget_delivered()
         self.transport.gate.reset()
 
+    def abandon(self, message: Message) -> None:
+        """Nobody will acknowledge ``message``: a rebalance is under way, or must be."""
+        self._unacked_messages.discard(message)
+        if self._abandoned_at is None:
+            self._abandoned_at = monotonic()
+
+    @Service.task
+    async def _watch_abandoned(self) -> None:
+        """A batch is given up because its partition has another owner; then the group must be rebalancing. If it is
+        not, the batch would never be read again, and its partition never committed."""
+        conf = self.app.conf
+        patience = conf.broker_session_timeout + conf.broker_rebalance_timeout
+        async for _ in self.itertimer(1.0, name="watch_abandoned"):
+            if self._abandoned_at is not None and monotonic() - self._abandoned_at > patience:
+                raise LedgerHole(
+                    f"batches were given up {patience:.0f} s ago and no rebalance followed; restart the worker, it "
+                    "resumes at the committed offset"
+                )
+
     def _forget_delivered(self) -> None:
+        self._abandoned_at = None
         self.ledger.forget()
         with ack_lock:
             for tp in [tp for tp in self._acked if tp.topic in self.transport.coalesced]:

@@ -27,6 +27,7 @@ class DurabilityGate:
         self._pending: set[asyncio.Future[Any]] = set()
         self._lost: DurabilityLost | None = None
         self._disowned: OwnershipLost | None = None
+        self._era = 0
 
     @property
     def pending(self) -> int:
@@ -41,7 +42,8 @@ class DurabilityGate:
     def register(self, future: asyncio.Future[Any], what: str) -> None:
         """Hold back commits until ``future`` is done; ``what`` names the write in the error of a failed one."""
         self._pending.add(future)
-        future.add_done_callback(lambda done: self._settle(done, what))
+        era = self._era
+        future.add_done_callback(lambda done: self._settle(done, what, era))
 
     async def wait(self) -> None:
         """Wait for every write registered before this call.
@@ -59,16 +61,19 @@ class DurabilityGate:
             raise self._disowned
 
     def reset(self) -> None:
-        """Open the gate again after partitions were revoked. A failure that stops the worker is not forgotten."""
+        """Open the gate again after partitions were revoked: no refusal of earlier writes matters any more. A failure
+        that stops the worker is not forgotten."""
         self._disowned = None
+        self._era += 1
 
-    def _settle(self, future: asyncio.Future[Any], what: str) -> None:
+    def _settle(self, future: asyncio.Future[Any], what: str, era: int) -> None:
         self._pending.discard(future)
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
         if error is None:
             return
         if isinstance(error, OwnershipLost):
-            self._disowned = error
+            if era == self._era:
+                self._disowned = error
         elif self._lost is None:
             self._lost = DurabilityLost(f"{what} was not confirmed by the broker: {error!r}; offsets stay uncommitted")
             self._lost.__cause__ = error

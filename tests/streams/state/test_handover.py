@@ -139,11 +139,17 @@ async def test_writing_under_an_old_generation_or_lease_is_refused(cluster: Clus
             await table.flush(0, generation=generation - 1)
         lease = coalescing_transport(counter.app).lease
         lease.timeout_s = -1.0
+        counter.app.rebalancing = True
         with pytest.raises(OwnershipLost, match="no heartbeat"):
             await table.flush(0, generation=generation)
-        lease.timeout_s = 30.0
+        counter.app.rebalancing = False
         assert table.dirty(0) == {b"k0"}
-        await (await table.flush(0, generation=generation))
+        # While the group stands, an expired lease is waited out: the batch would not be delivered again.
+        flushing = asyncio.ensure_future(table.flush(0, generation=generation))
+        await asyncio.sleep(0.2)
+        assert not flushing.done()
+        lease.timeout_s = 30.0
+        await (await flushing)
         assert table.row(0, b"k0") == ROW.pack(1, 1, -1)
 
 

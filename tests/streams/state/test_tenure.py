@@ -47,6 +47,7 @@ class World:
             read_range=self.log.read_range,  # type: ignore[arg-type]
             encode=lambda _, key: self.rows[key],
             right=self.check,
+            verdict=self.verdict,
             request_bytes_max=1000,
             rewrite=self.rewrites.append,
         )
@@ -57,9 +58,12 @@ class World:
         if self.lease_expired:
             raise LeaseExpired("expired")
 
+    async def verdict(self, generation: int | None) -> None:
+        self.check(generation)
+
     async def take_over(self) -> Tenure:
         auto, self.log.auto = self.log.auto, True
-        epoch = await claim(self.replica, self.log, self.log.read_range, lambda: self.check(None), "me")  # type: ignore[arg-type]
+        epoch = await claim(self.replica, self.log, self.log.read_range, lambda: self.verdict(None), "me")  # type: ignore[arg-type]
         self.log.auto = auto
         return Tenure(self.replica, self.parts, epoch, self.replica.offset + 1)
 

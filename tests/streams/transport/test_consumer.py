@@ -142,6 +142,28 @@ async def test_abandoned_batch_is_neither_waited_for_nor_committed(bench: Bench)
     assert {offset for commit in bench.commits for offset in commit.values()} <= {0}
 
 
+async def test_batch_given_up_without_a_rebalance_stops_the_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = bench.deliver(batch(0, 10))
+    assert message is not None
+    monkeypatch.setattr(type(bench.app.conf), "broker_session_timeout", 0.1)
+    monkeypatch.setattr(type(bench.app.conf), "broker_rebalance_timeout", 0.1)
+
+    async def ticks(interval: float, name: str) -> Any:
+        while True:
+            await asyncio.sleep(0.02)
+            yield interval
+
+    monkeypatch.setattr(bench.consumer, "itertimer", ticks)
+    watching = asyncio.ensure_future(bench.consumer._watch_abandoned.fun(bench.consumer))
+    await asyncio.sleep(0.3)
+    assert not watching.done()
+    bench.consumer.abandon(message)
+    with pytest.raises(LedgerHole, match="no rebalance followed"):
+        await asyncio.wait_for(watching, timeout=10)
+
+
 async def test_acknowledging_frees_the_records(bench: Bench) -> None:
     message = bench.deliver(batch(0, 10))
     assert message is not None

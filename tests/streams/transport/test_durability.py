@@ -80,3 +80,11 @@ async def test_write_refused_for_lost_ownership_blocks_commits_until_partitions_
     gate.reset()
     await gate.wait()
     assert reported == []
+
+
+async def test_refusal_that_comes_after_the_partitions_were_revoked_blocks_nothing() -> None:
+    gate, write = DurabilityGate(), future()
+    gate.register(write, "changelog")
+    gate.reset()
+    write.set_exception(NotOwner("given up"))
+    await gate.wait()
