@@ -25,7 +25,7 @@ from streams.sdk import Publisher
 
 LOOK_AHEAD_MINUTES = 20
 STALL_SECONDS_MAX = 120.0
-PAUSE_SECONDS = 0.01
+PAUSE_SECONDS = 0.03
 LAG_PAUSE_SECONDS = 0.2
 SETTLED_CHECKS = 3
 
@@ -48,7 +48,13 @@ class Feeder:
         self._publisher = Publisher(bootstrap)
         self._raw = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
         self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-        self._watch = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+        self._watch = KafkaConsumer(
+            # The broker is on this machine, and checksums are computed in Python.
+            bootstrap_servers=bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            check_crcs=False,
+        )
         partitions = _partitions_of(self._watch, WATCHED)
         self._watch.assign(partitions)
         self._watch.seek_to_beginning(*partitions)

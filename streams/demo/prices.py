@@ -53,7 +53,9 @@ TICKS = {
     INVERSE: Decimal("0.5"),
     FUTURE: Decimal("0.5"),
 }
-SURFACE_TENOR_DAYS = (1, 7, 30)
+SURFACE_TENOR_DAYS = (2, 25)
+USDT_MINUTES = 5
+"""USDT hardly moves, so its sources speak less often."""
 SURFACE_SMILE = ((Decimal("-0.2"), 1.12), (Decimal("0"), 1.0), (Decimal("0.2"), 1.05))
 
 _YEAR_MINUTES = 365 * 1440
@@ -144,7 +146,7 @@ def _implied_volatility(index: Sequence[Decimal]) -> list[float]:
 
 
 def _surface(volatility: float) -> tuple[VolatilityNodeV1, ...]:
-    """Nine nodes: three tenors by three moneynesses."""
+    """Six nodes: two tenors, about those of the listed options, by three moneynesses."""
     return tuple(
         VolatilityNodeV1(
             tenor_days=str(tenor),
@@ -196,6 +198,8 @@ class Sources:
                 continue
             factor = self._wrong_factor if source == "charlie" and at <= self._wrong_until else Decimal(1)
             for feed in ORACLE_FEEDS:
+                if feed == USDT and at % USDT_MINUTES:
+                    continue
                 quotes.append(self._quote(source, feed, minute.price[feed] * (1 + noise) * factor, minute, delay_s))
         return quotes
 

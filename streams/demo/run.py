@@ -111,6 +111,9 @@ def _environment(bootstrap: str, audit_url: str, out: Path) -> dict[str, str]:
         "CROSSMARGIN_CLICKHOUSE": audit_url,
         "CROSSMARGIN_DATA_DIR": str(out / "worker"),
         "CROSSMARGIN_PARTITIONS": str(PARTITIONS),
+        # Six days pass in a minute: larger inserts, or merging small ones would take most of a core.
+        "CROSSMARGIN_AUDIT_LINGER_S": "2",
+        "CROSSMARGIN_AUDIT_ROWS_MAX": "20000",
     }
 
 

@@ -52,6 +52,8 @@ class Rehearsal:
                 self.publish(self.exchange.deposits())
             self.publish([record for record in records if not isinstance(record, PriceV1)])
             self.publish_raw(mistakes)
+            if at % 5 == 0 and (probe := self.exchange.probe()) is not None:
+                self.publish([probe])
 
     def publish(self, records: Sequence[Record]) -> None:
         """Step the engine over records and over everything that follows from them, until nothing does."""

@@ -119,3 +119,10 @@ def test_the_probe_echoes_the_time_of_the_market(rehearsal: Rehearsal) -> None:
     played = rehearsal.exchange
 
     assert played.echoed_us >= played.minutes[-5].time_us
+
+
+def test_one_probe_is_on_its_way_at_a_time() -> None:
+    asking = exchange(minutes=60)
+
+    assert asking.probe() is not None
+    assert asking.probe() is None
