@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from engine import MarginEngine
 from engine.books.account import AccountBook
-from engine.commands import Command, Versions
+from engine.commands import Command
 from engine.events import Event, Fill, Source
 from engine.liquidation.decision import decide
 from engine.state import book_from_text
@@ -31,7 +31,7 @@ from streams.audit.evidence import (
     SETTLEMENTS_AS_OF,
 )
 from streams.audit.store import AuditStore
-from streams.translate import to_account_event, to_broadcast_event, to_wire
+from streams.translate import to_account_event, to_broadcast_event, to_versions, to_wire
 
 
 class NotInAudit(Exception):
@@ -133,7 +133,7 @@ def _compare_decision(engine: MarginEngine, decision: LiquidationDecisionV1, aud
     if engine.parameters is None:
         return ["parameters: none in force at the decision's reference version"]
     book = book_from_text(decision.book)
-    again = decide(book, engine.market(), engine.parameters, _versions(decision.versions))
+    again = decide(book, engine.market(), engine.parameters, to_versions(decision.versions))
     if again is None:
         return ["decision: recomputed, there is nothing to command"]
     evidence, commands = again
@@ -186,17 +186,6 @@ def _fill(topic: str, partition: int, offset: int, raw: bytes) -> list[Event]:
 def _holding(book: AccountBook, name: str) -> tuple[int, int]:
     position = book.positions.get(name)
     return (position.quantity_e8, position.cost_e8) if position is not None else (0, 0)
-
-
-def _versions(versions: VersionsV1) -> Versions:
-    return Versions(
-        mark_version=versions.mark_version,
-        reference_version=versions.reference_version,
-        settlement_version=versions.settlement_version,
-        parameters_version=versions.parameters_version,
-        time_us=versions.time_us,
-        offsets=versions.offsets,
-    )
 
 
 def _bytes(command: Command) -> bytes:

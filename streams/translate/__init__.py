@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from streams.translate.amounts import e8_text, e12_text, float_text, to_e8, to_e12, to_ppm
 from streams.translate.check import check_translatable
-from streams.translate.commands import to_wire
+from streams.translate.commands import to_versions, to_wire
 from streams.translate.events import (
     to_account_event,
     to_ack,
@@ -47,5 +47,6 @@ __all__ = [
     "to_quote",
     "to_reference_event",
     "to_settlement",
+    "to_versions",
     "to_wire",
 ]

@@ -187,6 +187,18 @@ def _margin_snapshot(snapshot: MarginSnapshot) -> MarginSnapshotV1:
     )
 
 
+def to_versions(record: VersionsV1) -> Versions:
+    """What a published decision was taken on, as the engine takes it when the decision is repeated."""
+    return Versions(
+        mark_version=record.mark_version,
+        reference_version=record.reference_version,
+        settlement_version=record.settlement_version,
+        parameters_version=record.parameters_version,
+        time_us=record.time_us,
+        offsets=record.offsets,
+    )
+
+
 def _versions(versions: Versions) -> VersionsV1:
     return VersionsV1(
         mark_version=versions.mark_version,
