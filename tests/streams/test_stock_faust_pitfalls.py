@@ -446,8 +446,13 @@ async def test_refused_join_is_waited_out_for_ever(kafka: Broker, cluster: Clust
         app.conf.broker_session_timeout, app.conf.broker_heartbeat_interval = 0.1, 0.03
         app.agent(app.topic(topic, value_type=bytes), name="idle")(lambda stream: stream)
         starting = asyncio.ensure_future(app.start())
-        coordinator = lambda: app.consumer._thread._consumer._coordinator  # type: ignore[attr-defined]  # noqa: E731
-        await eventually(lambda: app.consumer.started and coordinator()._pending_exception is not None, "the refusal")
+
+        def refused() -> bool:
+            thread: Any = app.consumer._thread  # type: ignore[attr-defined]
+            coordinator = getattr(thread._consumer, "_coordinator", None)
+            return coordinator is not None and coordinator._pending_exception is not None
+
+        await eventually(refused, "the refusal")
         assert not app.crashed, "a refused session timeout, and nobody says so"
         starting.cancel()
     async with running(cluster, tmp_path / "w", session_timeout_s=0.1) as counter:
