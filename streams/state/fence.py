@@ -13,8 +13,8 @@ topic's ``min.compaction.lag.ms`` must be longer than the longest outage, so tha
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from streams.errors import PoisonChangelog
 
@@ -32,8 +32,7 @@ class Kind(Enum):
     OUTDATED = "outdated"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A changelog record as the fence reads it; ``payload`` is the row without its header."""
 
     kind: Kind
@@ -48,24 +47,26 @@ def seal(epoch: int, payload: bytes) -> bytes:
 
 
 class Fence:
-    """The highest epoch read of one partition, and the verdict on each further record in offset order."""
+    """The highest epoch read of one partition, and the verdict on each further record in offset order. ``where`` names
+    the partition in errors."""
 
-    __slots__ = ("epoch",)
+    __slots__ = ("epoch", "where")
 
-    def __init__(self, epoch: int = 0) -> None:
+    def __init__(self, where: str, epoch: int = 0) -> None:
+        self.where = where
         self.epoch = epoch
 
-    def admit(self, key: bytes | None, value: bytes | None, where: str) -> Entry:
-        """Read one record; ``where`` names it in errors. Raises ``PoisonChangelog`` for what no owner ever wrote."""
+    def admit(self, key: bytes | None, value: bytes | None, offset: int) -> Entry:
+        """Read the record at ``offset``. Raises ``PoisonChangelog`` for what no owner ever wrote."""
         if key is None or value is None:
-            raise _poison(where, "it has no key" if key is None else "it is a tombstone")
+            raise self._poison(offset, "it has no key" if key is None else "it is a tombstone")
         if len(value) < _HEADER.size:
-            raise _poison(where, f"its value has {len(value)} bytes, a header alone has {_HEADER.size}")
+            raise self._poison(offset, f"its value has {len(value)} bytes, a header alone has {_HEADER.size}")
         version, epoch = _HEADER.unpack_from(value)
         if version != FORMAT:
-            raise _poison(where, f"it has format {version}, this version reads {FORMAT}")
+            raise self._poison(offset, f"it has format {version}, this version reads {FORMAT}")
         if epoch < 1:
-            raise _poison(where, "no owner has epoch 0")
+            raise self._poison(offset, "no owner has epoch 0")
         payload = value[_HEADER.size :]
         if epoch < self.epoch:
             return Entry(Kind.OUTDATED, key, payload, epoch)
@@ -75,15 +76,14 @@ class Fence:
             self.epoch = epoch
             return Entry(kind, key, payload, epoch)
         if key.startswith(RESERVED_PREFIX):
-            raise _poison(where, f"its key {key!r} is reserved and unknown")
+            raise self._poison(offset, f"its key {key!r} is reserved and unknown")
         # The epoch record itself may have been compacted away by a later one; its rows testify to it.
         self.epoch = epoch
         return Entry(Kind.ROW, key, payload, epoch)
 
-
-def _poison(where: str, why: str) -> PoisonChangelog:
-    return PoisonChangelog(
-        f"{where}: {why}. Something else writes to this topic, or a newer version did. Stop the writer; to skip the "
-        "record, stop all workers, delete their local stores and remove it from the topic, or start a new application "
-        "id with a replay plan."
-    )
+    def _poison(self, offset: int, why: str) -> PoisonChangelog:
+        return PoisonChangelog(
+            f"{self.where} offset {offset}: {why}. Something else writes to this topic, or a newer version did. Stop "
+            "the writer; to skip the record, stop all workers, delete their local stores and remove it from the "
+            "topic, or start a new application id with a replay plan."
+        )

@@ -21,7 +21,7 @@ class Replica:
         self.topic = topic
         self.partition = partition
         self.store = store
-        self.fence = Fence(store.position.epoch)
+        self.fence = Fence(f"{topic}-{partition}", store.position.epoch)
         self.buried: set[bytes] = set()
 
     @property
@@ -32,15 +32,15 @@ class Replica:
     def replay(self, records: Iterable[Record]) -> None:
         """Apply changelog records in order; known ones are skipped. Raises ``PoisonChangelog`` with nothing applied."""
         applied = self.offset
-        fence = Fence(self.fence.epoch)
+        fence = Fence(self.fence.where, self.fence.epoch)
         buried = set(self.buried)
         rows: dict[bytes, bytes] = {}
         for record in records:
             if record.offset <= applied:
                 continue
             if record.topic != self.topic or record.partition != self.partition:
-                raise PoisonChangelog(f"{self.topic}-{self.partition}: got a record of {record.topic}")
-            entry = fence.admit(record.key, record.value, f"{self.topic}-{self.partition} offset {record.offset}")
+                raise PoisonChangelog(f"{fence.where}: got a record of {record.topic}")
+            entry = fence.admit(record.key, record.value, record.offset)
             if entry.kind is Kind.ROW:
                 rows[entry.key] = entry.payload
                 buried.discard(entry.key)

@@ -200,8 +200,8 @@ class Tenure:
         """Read what others appended between one's own last record and ``end``."""
         replica = self.replica
         for record in await self._parts.read_range(replica.partition, self.next_offset, end):
-            where = f"{replica.topic}-{replica.partition} offset {record.offset}"
-            entry = Fence(self.epoch).admit(record.key, record.value, where)
+            where = f"{replica.fence.where} offset {record.offset}"
+            entry = Fence(replica.fence.where, self.epoch).admit(record.key, record.value, record.offset)
             self.foreign_records += 1
             if entry.kind is not Kind.OUTDATED:
                 raise self._replaced(f"{where}: another worker wrote under epoch {entry.epoch}, ours is {self.epoch}")

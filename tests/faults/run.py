@@ -178,7 +178,7 @@ def _rows(cluster: Cluster, changelog: str) -> dict[str, str]:
     fences: dict[int, Fence] = {}
     rows: dict[bytes, bytes] = {}
     for partition, offset, key, value in cluster.read_all(changelog):
-        entry = fences.setdefault(partition, Fence()).admit(key, value, f"{changelog}-{partition} offset {offset}")
+        entry = fences.setdefault(partition, Fence(f"{changelog}-{partition}")).admit(key, value, offset)
         if entry.kind is Kind.ROW:
             rows[entry.key] = entry.payload
     books = {}

@@ -16,9 +16,9 @@ from tests.streams.state.changelog_log import TOPIC, ChangelogLog
 
 
 def test_row_of_a_replaced_owner_is_outdated() -> None:
-    fence = Fence()
+    fence = Fence("here")
     kinds = [
-        fence.admit(key, seal(epoch, b""), "here").kind
+        fence.admit(key, seal(epoch, b""), 0).kind
         for key, epoch in [(EPOCH_KEY, 1), (b"a", 1), (EPOCH_KEY, 2), (b"a", 1), (b"a", 2), (EPOCH_KEY, 1)]
     ]
     row, epoch, outdated = Kind.ROW, Kind.EPOCH, Kind.OUTDATED
@@ -26,9 +26,9 @@ def test_row_of_a_replaced_owner_is_outdated() -> None:
 
 
 def test_row_testifies_to_an_epoch_whose_record_was_compacted_away() -> None:
-    fence = Fence()
-    assert fence.admit(b"a", seal(7, b""), "here").kind is Kind.ROW
-    assert fence.admit(b"b", seal(6, b""), "here").kind is Kind.OUTDATED
+    fence = Fence("here")
+    assert fence.admit(b"a", seal(7, b""), 0).kind is Kind.ROW
+    assert fence.admit(b"b", seal(6, b""), 0).kind is Kind.OUTDATED
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_row_testifies_to_an_epoch_whose_record_was_compacted_away() -> None:
 )
 def test_record_that_no_owner_wrote_is_named_and_refused(key: bytes | None, value: bytes | None, why: str) -> None:
     with pytest.raises(PoisonChangelog, match=why) as caught:
-        Fence().admit(key, value, "app-rows-changelog-3 offset 17")
+        Fence("app-rows-changelog-3").admit(key, value, 17)
     assert "app-rows-changelog-3 offset 17" in str(caught.value)
 
 
@@ -113,9 +113,9 @@ class Writer:
         self.read = len(log.records)
 
     def _read_to(self, log: ChangelogLog, end: int, start: int | None = None) -> None:
-        fence = Fence(self.known)
+        fence = Fence("log", self.known)
         for record in log.records[self.read if start is None else start : end]:
-            fence.admit(record.key, record.value, "log")
+            fence.admit(record.key, record.value, record.offset)
         self.known = fence.epoch
         self.read = end
 
