@@ -1,10 +1,10 @@
 """Plays the exchange onto Kafka, as fast as the risk workers keep up and no faster.
 
 Owns pacing. Market time must not run away from the decisions taken on it: minute k is published only when the risk
-workers are known to have reached minute k - ``LOOK_AHEAD_MINUTES``, and no liquidation command older than that is
-still without a final answer. What they have reached is told by a probe: one account asks again and again for money it
-does not have, and each refusal names the market time of the state it was decided on. Answers travel the whole way,
-from the raw quote over the mark and the changed row to the outbox, so nothing can hide behind them.
+workers are known to have reached minute k - 20 (on a crowded machine k - 60), and no liquidation command older than
+that is still without a final answer. What they have reached is told by a probe: one account asks again and again for
+money it does not have, and each refusal names the market time of the state it was decided on. Answers travel the whole
+way, from the raw quote over the mark and the changed row to the outbox, so nothing can hide behind them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from schemas.catalogue import load_catalogue
 from schemas.codec import decode_record
 from streams.demo.exchange import Exchange
 from streams.demo.mistakes import RawRecord
-from streams.demo.prices import Minute
 from streams.demo.processes import DemoFailed
 from streams.sdk import Publisher
 
 LOOK_AHEAD_MINUTES = 20
+LOOK_AHEAD_MINUTES_MAX = 60
+PATIENCE_SECONDS = 0.05
+"""On a crowded machine every answer is late without anybody being at work: after this wait the larger bound holds."""
+BLOCK_MINUTES = 5
+"""Minutes are released in blocks, so that every hop handles a few batches and not a hundred crumbs."""
 STALL_SECONDS_MAX = 120.0
 PAUSE_SECONDS = 0.03
 LAG_PAUSE_SECONDS = 0.2
@@ -31,6 +35,7 @@ SETTLED_CHECKS = 3
 
 TOPICS = tuple(load_catalogue())
 WATCHED = ("margin-events", "liquidations", "liquidation-acks")
+_TOO_SLOW = "the risk workers do not keep up"
 _SNAPSHOT_MARK = b'"type":"margin_snapshot"'
 
 
@@ -74,10 +79,8 @@ class Feeder:
         """Publish every minute in turn; ``on_minute`` hears of each."""
         minutes = self._exchange.minutes
         for at in range(len(minutes)):
-            if at >= LOOK_AHEAD_MINUTES:
-                self._keep_pace(minutes[at - LOOK_AHEAD_MINUTES])
-            else:
-                self._ask()
+            if at % BLOCK_MINUTES == 0:
+                self._keep_pace(at)
             records, mistakes = self._exchange.minute(at)
             for record in records:
                 self._publisher.publish(record)
@@ -85,7 +88,7 @@ class Feeder:
                 self._publish_raw(mistake)
             on_minute(at)
         self._publisher.flush()
-        self._keep_pace(minutes[-1])
+        self._wait(partial(self._has_reached, len(minutes) - 1), _TOO_SLOW, PAUSE_SECONDS)
 
     def settle(self) -> None:
         """Wait until every record is consumed, every command answered, and nothing new has come of it."""
@@ -113,13 +116,23 @@ class Feeder:
         self._watch.close()
         self._admin.close()
 
-    def _keep_pace(self, minute: Minute) -> None:
-        reached = partial(self._has_reached, minute.time_us)
-        self._wait(reached, "the risk workers do not keep up", PAUSE_SECONDS)
+    def _keep_pace(self, at: int) -> None:
+        """Wait until minute ``at`` may be published."""
+        patient_until = time.monotonic() + PATIENCE_SECONDS
 
-    def _has_reached(self, time_us: int) -> bool:
-        """Whether the risk workers have reached ``time_us`` and no older command is open."""
+        def is_near() -> bool:
+            look_ahead = LOOK_AHEAD_MINUTES if time.monotonic() < patient_until else LOOK_AHEAD_MINUTES_MAX
+            return self._has_reached(at - look_ahead)
+
+        self._wait(is_near, _TOO_SLOW, PAUSE_SECONDS)
+
+    def _has_reached(self, at: int) -> bool:
+        """Whether the risk workers have reached minute ``at`` and no older command is open; before the first minute
+        there is nothing to reach."""
         self._ask()
+        if at < 0:
+            return True
+        time_us = self._exchange.minutes[at].time_us
         oldest = self._exchange.oldest_open_command_us
         return self._exchange.echoed_us >= time_us and (oldest is None or oldest >= time_us)
 
