@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.kafka import KafkaBroker, RunningKafka
-from tests.streams.transport.cluster import Cluster, Worker
+from tests.streams.transport.cluster import Cluster, Worker, wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -59,6 +59,28 @@ def test_sums_are_exact_after_kills(kafka: KafkaBroker | RunningKafka, tmp_path:
         except TimeoutError as error:
             raise AssertionError(f"{acts} seed {SEED}: {error}\n{cluster.log_tails()}") from error
         assert cluster.durable() == cluster.expected, f"{acts} seed {SEED}"
+
+
+@pytest.mark.timeout(120)
+def test_frozen_worker_cannot_overwrite_its_successor(kafka: KafkaBroker | RunningKafka, tmp_path: Path) -> None:
+    randomness = random.Random(SEED)
+    with Cluster(kafka.bootstrap, tmp_path) as cluster:
+        frozen, successor = cluster.workers
+        frozen.start()
+        cluster.produce(2000, randomness)
+        wait_until(lambda: sum(cluster.committed()) > 0, "the first worker to count")
+        cluster.produce(4000, randomness)
+        frozen.send(signal.SIGSTOP)  # with batches in hand
+        successor.start()
+        cluster.produce(2000, randomness)
+        cluster.wait_consumed()
+        assert cluster.durable() == cluster.expected, "the successor counted what the frozen one left"
+        frozen.send(signal.SIGCONT)
+        cluster.produce(2000, randomness)
+        if not frozen.running:
+            frozen.start()
+        cluster.wait_consumed()
+        assert cluster.durable() == cluster.expected
 
 
 @pytest.mark.timeout(180)
