@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.run", description=__doc__)
     parser.add_argument("--no-pytest", action="store_true", help="only lint, types and import contracts")
     options, pytest_arguments = parser.parse_known_args(arguments)
+    missing = {} if options.no_pytest else _fetch_servers()
     failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
     if not options.no_pytest:
-        missing = _fetch_servers()
         if missing and os.environ.get(REQUIRE_ALL):
             failed.append("servers")
         if not _passes("tests", ["pytest", *(pytest_arguments or _default_arguments())]):
