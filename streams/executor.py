@@ -42,7 +42,7 @@ from streams.translate import e8_text, to_e8, to_mark, to_reference_event
 HALF_SPREAD_PPM = 500
 MARKS_REMEMBERED = 2048
 """Marks kept per feed, to find the one that was newest at the version a command names."""
-PAUSE_SECONDS = 0.025
+PAUSE_SECONDS = 0.05
 FINAL_STATES = ("filled", "rejected", "expired", "cancelled")
 _ONE = np.ones((1, 1))
 

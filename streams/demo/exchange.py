@@ -27,7 +27,7 @@ from streams.executor import FINAL_STATES
 
 PAYS_AFTER_MINUTES = 10
 PAYS_PER_ACCOUNT_MAX = 2
-SNAPSHOTS_PER_RUN = 144
+SNAPSHOTS_PER_RUN = 96
 
 
 @dataclass(slots=True)
@@ -83,8 +83,8 @@ class Exchange:
 
     @property
     def snapshot_minutes(self) -> int:
-        """Interval of the margin snapshots: an hour in the full run, five minutes in the shortest."""
-        return min(60, max(5, len(self.minutes) // SNAPSHOTS_PER_RUN))
+        """Interval of the margin snapshots: an hour and a half in the full run, five minutes in the shortest."""
+        return min(90, max(5, len(self.minutes) // SNAPSHOTS_PER_RUN))
 
     def reference(self) -> list[Record]:
         """Everything the workers must know before the first price."""

@@ -31,7 +31,7 @@ class Group(StrEnum):
     STABLECOIN = "USDC collateral"
     COIN = "BTC collateral"
     OPTION_SELLER = "option sellers"
-    HEDGED = "hedged across contracts"
+    HEDGED = "hedged positions"
     RETAIL = "retail"
 
 

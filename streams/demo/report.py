@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -74,11 +75,15 @@ def print_report(result: DemoResult, console: Console) -> None:
         console.print(f"Recompute the first liquidation from it, bit for bit:\n  {explain}", soft_wrap=True)
 
 
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+
+
 def _group_table(summary: Summary) -> Table:
-    table = Table(title="Initial margin by group, US dollars, averaged over the run", title_justify="left")
-    table.add_column("group")
+    table = _table("Initial margin by group, thousand US dollars, averaged over the run")
+    table.add_column("group", no_wrap=True)
     for heading in ("accounts", "called", "liquidated", "alone", "cross", "set free"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     groups: dict[str, list[AccountResult]] = defaultdict(list)
     for account in summary.accounts:
         groups[account.group].append(account)
@@ -97,16 +102,16 @@ def _group_cells(accounts: Sequence[AccountResult]) -> list[str]:
         str(len(accounts)),
         str(sum(account.calls > 0 for account in accounts)),
         str(sum(account.liquidated_us is not None for account in accounts)),
-        f"{isolated:,.0f}",
-        f"{cross:,.0f}",
+        f"{isolated / 1000:,.0f}",
+        f"{cross / 1000:,.0f}",
         f"{1 - cross / isolated:.0%}" if isolated else "-",
     ]
 
 
 def _liquidation_table(summary: Summary) -> Table:
-    table = Table(title="Liquidations by day", title_justify="left")
+    table = _table("Liquidations by day")
     for heading in ("day", "accounts", "first", "last"):
-        table.add_column(heading, justify="left" if heading == "day" else "right")
+        table.add_column(heading, justify="left" if heading == "day" else "right", no_wrap=True)
     table.add_column("who")
     days: dict[str, list[AccountResult]] = defaultdict(list)
     for account in sorted(summary.liquidated, key=lambda one: one.liquidated_us or 0):
@@ -132,11 +137,13 @@ def _names(accounts: Sequence[AccountResult]) -> str:
 
 def _processing(result: DemoResult) -> str:
     summary = result.summary
+    bankrupt = sum(account.bankruptcies > 0 for account in summary.accounts)
     granted = sum(requests for is_granted, _, requests in summary.withdrawals if is_granted)
     refused = sum(requests for is_granted, _, requests in summary.withdrawals if not is_granted)
     return (
         f"[bold]Commands:[/] {summary.commands}, of which {summary.answers.get('filled', 0)} filled; "
-        f"{result.refused_orders} later trades of accounts in liquidation barred, {result.paid_calls} calls paid.\n"
+        f"{bankrupt} accounts bankrupt; {result.refused_orders} later trades of liquidated accounts barred; "
+        f"{result.paid_calls} calls paid.\n"
         f"[bold]Withdrawals and transfers:[/] {granted} granted, {refused} refused.\n"
         f"[bold]Records:[/] {summary.events:,} in, {result.topic_records:,} on all topics, "
         f"{summary.audit_rows:,} rows in the audit trail; "

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
-PAUSE_S = 0.015
+PAUSE_S = 0.025
 """The most that a record can be late on such a broker: short beside a commit, long beside a fetch."""
 
 

@@ -8,9 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from streams.audit.connect import open_store
+from streams.explain import explain
 
 pytestmark = pytest.mark.demo
 
@@ -70,6 +74,16 @@ def test_the_chart_and_the_logs_are_in_the_directory(finished: tuple[dict[str, o
     assert (out / "report.png").stat().st_size > 20_000
     assert {"broker.log", "worker.log", "executor.log"} <= {path.name for path in out.iterdir()}
     assert "Traceback" not in (out / "worker.log").read_text()
+
+
+def test_every_command_is_recomputed_from_the_audit_alone(finished: tuple[dict[str, object], Path]) -> None:
+    figures, out = finished
+
+    with closing(open_store(f"chdb://{out / 'audit'}")) as store:
+        commands = [str(row[0]) for row in store.query("SELECT DISTINCT command_id FROM liquidations").rows]
+        differences = {command: explain(store, command).differences for command in commands}
+    assert figures["commands"] == len(commands)
+    assert {} == {command: found for command, found in differences.items() if found}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

@@ -121,5 +121,5 @@ def test_the_report_names_who_was_liquidated_and_what_netting_saved(
     for account in summary.liquidated:
         assert account.account in said
     assert "Saved by netting" in said
-    assert f"{summary.margin_cross:,.0f}" in said
+    assert f"{summary.margin_cross / 1000:,.0f}" in said
     assert summary.audit_rows == result.figures()["audit_rows"]
