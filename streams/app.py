@@ -94,6 +94,8 @@ def run_worker(settings: Settings, role: str) -> None:
         ensure_changelog(settings.kafka, changelog, partitions=settings.partitions, replication=settings.replication)
     check_worker(app)
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
+    # Faust's progress spinner listens to the root logger at DEBUG: every log call of aiokafka would make a record.
+    worker.spinner = None
     worker.execute_from_commandline()
 
 
