@@ -5,18 +5,19 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from streams.cli_commands import CommandFailed, InputError, json_option, print_json
-from streams.demo.exchange import Exchange
 from streams.demo.population import ACCOUNTS_MIN
 from streams.demo.prices import INDEX, MINUTES_RECORDED, USDC
 from streams.demo.processes import DemoFailed
-from streams.demo.report import print_report
-from streams.demo.run import DemoOptions, DirectoryTaken, run_demo
+
+if TYPE_CHECKING:
+    from streams.demo.exchange import Exchange
 
 MINUTES_MIN = 30
 ACCOUNTS_MAX = 5000
@@ -46,6 +47,10 @@ def command(minutes: int, accounts: int, seed: int, out: Path, as_json: bool) ->
     Starts an embedded broker, the Faust workers and an executor, publishes recorded prices and a population of
     accounts, waits until everything is consumed, and reports from the audit trail. Needs the extra "embedded".
     """
+    # Only the run itself needs the engine and Kafka's clients; the help of all commands does not.
+    from streams.demo.report import print_report
+    from streams.demo.run import DemoOptions, DirectoryTaken, run_demo
+
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     messages = Console(stderr=True)
     bar = _RunProgress(minutes, messages)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
@@ -48,10 +47,6 @@ def _forget_everything(directory: Path) -> None:
 
 def _executable() -> Path:
     """The broker's own binary: the launcher beside it would not pass signals on."""
-    try:
-        import_module("noida_db")
-    except ImportError as error:
-        raise DemoFailed("the embedded broker is not installed: pip install 'crossmargin[embedded]'") from error
     binary = Path(str(files("noida_db").joinpath("noida-db")))
     if not os.access(binary, os.X_OK):
         binary.chmod(0o755)

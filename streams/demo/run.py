@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from kafka import TopicPartition
@@ -63,6 +64,7 @@ def run_demo(
 ) -> DemoResult:
     """Run and return the result; raises ``DirectoryTaken`` before and ``DemoFailed`` after anything was started."""
     started = time.monotonic()
+    _require_extra()
     out = empty_directory(options.out)
     exchange = Exchange(window(load_minutes(), options.minutes), options.accounts, options.seed)
     audit_url = f"chdb://{out / 'audit'}"
@@ -89,6 +91,13 @@ def run_demo(
         ends = feeder.ends()
     with closing(open_store(audit_url)) as store:
         return _result(store, exchange, ends, out, started)
+
+
+def _require_extra() -> None:
+    """The optional packages, before anything is started."""
+    missing = [name for name in ("noida_db", "chdb", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise DemoFailed(f"{', '.join(missing)} not installed: pip install 'crossmargin[embedded]'")
 
 
 def empty_directory(out: Path) -> Path:
@@ -141,9 +150,10 @@ def _result(
         snapshot_us=exchange.snapshot_minutes * MINUTE_US,
         count_us=max(1, len(minutes) // 48) * MINUTE_US,
     )
+    from streams.demo.chart import draw  # Of the optional extra, which is known to be there by now.
+
     chart = out / "report.png"
     # On demand, so that the command line answers without the extra that brings matplotlib.
-    from streams.demo.chart import draw
 
     draw(series, chart, f"{len(summary.accounts)} accounts through the USDC depeg of March 2023")
     return DemoResult(
