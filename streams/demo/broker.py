@@ -24,7 +24,8 @@ def start_broker(directory: Path, log: Path) -> tuple[Child, str]:
     _forget_everything(directory)
     port = _free_port()
     command = [str(_executable()), "start", "--data-dir", str(directory), "--only", "kafka", "--kafka-port", str(port)]
-    broker = Child("embedded broker", command, log, os.environ)
+    # It has nothing to save, and would wait for its own pipe.
+    broker = Child("embedded broker", command, log, os.environ, stop_seconds=0.2)
     deadline = time.monotonic() + START_SECONDS_MAX
     while not _accepts(port):
         try:

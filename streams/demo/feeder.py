@@ -1,7 +1,7 @@
 """Plays the exchange onto Kafka, as fast as the risk workers keep up and no faster.
 
 Owns pacing. Market time must not run away from the decisions taken on it: minute k is published only when the risk
-workers are known to have reached minute k - 20 (on a crowded machine k - 60), and no liquidation command older than
+workers are known to have reached minute k - 30 (on a crowded machine k - 60), and no liquidation command older than
 that is still without a final answer. What they have reached is told by a probe: one account asks again and again for
 money it does not have, and each refusal names the market time of the state it was decided on. Answers travel the whole
 way, from the raw quote over the mark and the changed row to the outbox, so nothing can hide behind them.
@@ -22,11 +22,11 @@ from streams.demo.mistakes import RawRecord
 from streams.demo.processes import DemoFailed
 from streams.sdk import Publisher
 
-LOOK_AHEAD_MINUTES = 20
+LOOK_AHEAD_MINUTES = 30
 LOOK_AHEAD_MINUTES_MAX = 60
 PATIENCE_SECONDS = 0.05
 """On a crowded machine every answer is late without anybody being at work: after this wait the larger bound holds."""
-BLOCK_MINUTES = 5
+BLOCK_MINUTES = 10
 """Minutes are released in blocks, so that every hop handles a few batches and not a hundred crumbs."""
 STALL_SECONDS_MAX = 120.0
 PAUSE_SECONDS = 0.03
