@@ -142,6 +142,10 @@ def _result(
     groups = {account.name: account.group.value for account in exchange.population.accounts}
     summary = summarize(store, groups, PROBE)
     _check_complete(summary.rows, ends)
+    if (found := summary.rows["dead_letters"]) != (due := exchange.dead_letters_due):
+        raise DemoFailed(
+            f"{found} dead letters for {due} deliberate mistakes; see the table dead_letters in {out}/audit"
+        )
     minutes = exchange.minutes
     series = read_series(
         store,

@@ -20,12 +20,11 @@ SELECT account, avg(initial_margin) AS cross_margin, avg(isolated_initial_margin
 FROM margin_snapshots WHERE valid = 1 GROUP BY account ORDER BY account
 """
 _STATUSES = """
-SELECT account, countIf(after = 'margin_call') AS calls, countIf(after = 'bankrupt') AS bankruptcies,
-    min(equity - maintenance_margin) AS worst_excess
+SELECT account, countIf(after = 'margin_call') AS calls, countIf(after = 'bankrupt') AS bankruptcies
 FROM status_changes WHERE valid = 1 GROUP BY account ORDER BY account
 """
 _LIQUIDATIONS = """
-SELECT account, min(time_us) AS first_us, max(round) + 1 AS rounds, count(DISTINCT command_id) AS commands
+SELECT account, min(time_us) AS first_us, count(DISTINCT command_id) AS commands
 FROM liquidations WHERE valid = 1 GROUP BY account ORDER BY first_us, account
 """
 _ANSWERS = "SELECT state, count(DISTINCT command_id) AS commands FROM liquidation_acks WHERE valid = 1 GROUP BY state"
@@ -40,7 +39,6 @@ WHERE valid = 1 GROUP BY minute_us ORDER BY accounts DESC, minute_us LIMIT 1
 _FIRST_COMMAND = (
     "SELECT command_id FROM liquidations WHERE valid = 1 ORDER BY time_us, src_partition, src_offset LIMIT 1"
 )
-_DEAD_LETTERS = "SELECT record_topic, reason, count() AS records FROM dead_letters GROUP BY 1, 2 ORDER BY 1, 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,6 @@ class AccountResult:
     calls: int
     bankruptcies: int
     liquidated_us: int | None
-    rounds: int
     was_netted: bool
 
     @property
@@ -84,7 +81,6 @@ class Summary:
     withdrawals: tuple[tuple[bool, str, int], ...]
     worst_minute: tuple[int, int] | None
     first_command: str
-    dead_letters: tuple[tuple[str, str, int], ...]
 
     @property
     def audit_rows(self) -> int:
@@ -132,7 +128,6 @@ def summarize(store: AuditStore, groups: Mapping[str, str], probe: str) -> Summa
                 calls=int(status["calls"]),
                 bankruptcies=int(status["bankruptcies"]),
                 liquidated_us=int(case["first_us"]) if case is not None else None,
-                rounds=int(case["rounds"]) if case is not None else 0,
                 was_netted=row["netted"] > 0,
             )
         )
@@ -147,9 +142,6 @@ def summarize(store: AuditStore, groups: Mapping[str, str], probe: str) -> Summa
         ),
         worst_minute=(int(worst[0]["minute_us"]), int(worst[0]["accounts"])) if worst else None,
         first_command=first_command[0][0] if first_command else "",
-        dead_letters=tuple(
-            (row["record_topic"], row["reason"], int(row["records"])) for row in store.query(_DEAD_LETTERS).dicts()
-        ),
     )
 
 
