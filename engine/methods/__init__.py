@@ -1,0 +1,1 @@
+"""Margin methods: named, versioned rule sets over shared primitives, applied to a stated portfolio."""

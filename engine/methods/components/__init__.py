@@ -1,0 +1,1 @@
+"""Components: the primitives that methods name in their files, by family."""

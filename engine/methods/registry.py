@@ -1,0 +1,18 @@
+"""The registry of components: every primitive that a method's file may name, by kind.
+
+Owns the list. Each family module exports ``COMPONENTS``; a kind is defined once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.methods.components import scenario_losses
+from engine.methods.context import Component
+
+_FAMILIES: tuple[Mapping[str, Component], ...] = (scenario_losses.COMPONENTS,)
+
+COMPONENTS: Mapping[str, Component] = {kind: component for family in _FAMILIES for kind, component in family.items()}
+"""Component by kind."""
+
+assert len(COMPONENTS) == sum(len(family) for family in _FAMILIES), "a kind is defined twice"
