@@ -1,0 +1,98 @@
+"""Expected shortfall of many portfolios under the same scenarios, in bounded memory.
+
+Owns the reduction from instruments by scenarios to one number per account. Refuses to know how instruments were
+revalued. Axes: A accounts, P positions, I instruments, S scenarios. Each account's positions are added one after
+another in their order, so its figure does not depend on its neighbors or on the chunk it falls into.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from engine.errors import InvalidReference
+from engine.pricing.axes import Floats, Ints
+from engine.statistics.tails import tail_probability, tail_shares
+
+CHUNK_ACCOUNTS = 512
+"""Accounts per chunk: 512 x 500 scenarios are 2 MB, which stays in a core's cache."""
+
+
+def expected_shortfall_rows(pnl_AS: Floats, level: float, weights_S: Floats | None = None) -> Floats:
+    """Fractional expected shortfall of every row, shape [A]: ``weighted_expected_shortfall`` row by row.
+
+    Equal weights take one partial sort per row; unequal ones the general rule of ``engine.statistics.tails``.
+    """
+    if pnl_AS.ndim != 2 or pnl_AS.shape[1] == 0:
+        raise InvalidReference("pnl", f"accounts by scenarios are needed, not shape {pnl_AS.shape}")
+    if weights_S is not None and np.ptp(weights_S) != 0.0:
+        rows = [float(tail_shares(-row, level, weights_S) @ -row) for row in pnl_AS]
+        return np.array(rows, dtype=np.float64)
+    tail = pnl_AS.shape[1] * tail_probability(level)
+    boundary = math.ceil(tail) - 1
+    worst = np.partition(pnl_AS, boundary, axis=1)[:, : boundary + 1]
+    whole = worst[:, :boundary].sum(axis=1)
+    part = 1.0 if tail < 1 else float(tail - boundary)
+    shortfall_A: Floats = -(whole + part * worst[:, boundary]) / max(1.0, float(tail))
+    return shortfall_A
+
+
+def account_pnl(
+    pnl_IS: Floats, first_A: Ints, instrument_P: Ints, quantity_P: Floats, chunk: int = CHUNK_ACCOUNTS
+) -> Iterator[tuple[int, Floats]]:
+    """Profit and loss of accounts by scenario, ``chunk`` accounts at a time: (number of the first, pnl_AS).
+
+    Account a holds the positions ``first_A[a]`` to ``first_A[a + 1] - 1`` (``first_A`` has one entry more than there
+    are accounts); ``instrument_P`` are rows of ``pnl_IS``, which is per unit of quantity. The yielded array is reused
+    for the next chunk: reduce it before going on.
+    """
+    _check_holdings(pnl_IS, first_A, instrument_P, quantity_P)
+    if chunk < 1:
+        raise InvalidReference("chunk", f"{chunk} accounts at a time")
+    accounts, scenarios = first_A.size - 1, pnl_IS.shape[1]
+    total_AS = np.empty((min(chunk, max(accounts, 1)), scenarios))
+    for start in range(0, accounts, chunk):
+        stop = min(start + chunk, accounts)
+        sums = total_AS[: stop - start]
+        sums[:] = 0.0
+        first, count = first_A[start:stop], np.diff(first_A[start : stop + 1])
+        for slot in range(int(count.max(initial=0))):
+            holding = np.flatnonzero(count > slot)
+            position = first[holding] + slot
+            rows = pnl_IS[instrument_P[position]]
+            rows *= quantity_P[position, None]
+            if holding.size == stop - start:
+                sums += rows
+            else:
+                sums[holding] += rows
+        yield start, sums
+
+
+def account_shortfalls(
+    pnl_IS: Floats,
+    first_A: Ints,
+    instrument_P: Ints,
+    quantity_P: Floats,
+    *,
+    level: float,
+    weights_S: Floats | None = None,
+    chunk: int = CHUNK_ACCOUNTS,
+) -> Floats:
+    """Expected shortfall of every account, shape [A]; holdings as in ``account_pnl``."""
+    result_A = np.zeros(first_A.size - 1)
+    for start, pnl_AS in account_pnl(pnl_IS, first_A, instrument_P, quantity_P, chunk):
+        result_A[start : start + pnl_AS.shape[0]] = expected_shortfall_rows(pnl_AS, level, weights_S)
+    return result_A
+
+
+def _check_holdings(pnl_IS: Floats, first_A: Ints, instrument_P: Ints, quantity_P: Floats) -> None:
+    if pnl_IS.ndim != 2 or not np.isfinite(pnl_IS).all():
+        raise InvalidReference("pnl", "every instrument needs a finite value in every scenario")
+    if first_A.ndim != 1 or first_A.size == 0 or first_A[0] != 0 or (np.diff(first_A) < 0).any():
+        raise InvalidReference("first", "position offsets must start at 0 and not fall")
+    if instrument_P.shape != quantity_P.shape or instrument_P.shape != (int(first_A[-1]),):
+        raise InvalidReference("quantity", "one instrument and one quantity per position are needed")
+    if instrument_P.size and not 0 <= int(instrument_P.min()) <= int(instrument_P.max()) < pnl_IS.shape[0]:
+        raise InvalidReference("instrument", "a position names an instrument that has no row")
