@@ -39,15 +39,15 @@ class _Version(msgspec.Struct):
     v: int
 
 
-def diagnose(error: Exception, value: bytes, contract: object) -> SchemaError:
-    """The ``SchemaError`` for what decoding ``value`` as ``contract`` raised.
+def diagnose(error: Exception, value: bytes, contract: object, version: int = 1) -> SchemaError:
+    """The ``SchemaError`` for what decoding ``value`` as ``contract``, whose version is ``version``, raised.
 
     A record of another version is reported as that, whatever else a newer contract may have changed.
     """
     if not isinstance(error, msgspec.ValidationError):
         return SchemaError(Reason.MALFORMED_JSON, "", str(error))
-    if (version := _version(value)) not in (None, 1):
-        return SchemaError(Reason.UNSUPPORTED_VERSION, "v", f"version {version}; this release reads version 1")
+    if (stated := _version(value)) not in (None, version):
+        return SchemaError(Reason.UNSUPPORTED_VERSION, "v", f"version {stated}; this release reads version {version}")
     message = str(error)
     path, text = "", message
     if found := _PATH.search(message):

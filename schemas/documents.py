@@ -15,8 +15,13 @@ from schemas.errors import Reason, SchemaError
 from schemas.events.prices import MarkV1
 from schemas.events.reference import CollateralAssetV1, InstrumentV1, RiskParametersV1
 from schemas.fields import Decimal, Identifier, Micros, PositiveDecimal
+from schemas.stated_portfolio import StatedPortfolioV2, decode_stated_portfolio
 
 DOCUMENT_BYTES_MAX = 16_000_000
+
+
+class _Version(msgspec.Struct):
+    v: int
 
 
 class PortfolioPositionV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,10 +48,22 @@ class PortfolioV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     marks: tuple[MarkV1, ...]
 
 
-DOCUMENTS = {"portfolio": PortfolioV1}
+DOCUMENTS = {"portfolio": PortfolioV1, "stated_portfolio": StatedPortfolioV2}
 """Every document contract, by name."""
 
 _PORTFOLIO = msgspec.json.Decoder(PortfolioV1)
+_VERSION = msgspec.json.Decoder(_Version)
+
+
+def decode_document(value: bytes) -> PortfolioV1 | StatedPortfolioV2:
+    """The portfolio in ``value``, of the version that it states; raises ``SchemaError`` and nothing else."""
+    try:
+        version = _VERSION.decode(value).v
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        version = 1  # whose decoder says what is wrong
+    if version == 2 and len(value) <= DOCUMENT_BYTES_MAX:
+        return decode_stated_portfolio(value)
+    return decode_portfolio(value)
 
 
 def decode_portfolio(value: bytes) -> PortfolioV1:

@@ -95,8 +95,14 @@ class MarginContext:
 
     @cached_property
     def table(self) -> PositionTable:
-        """All positions as arrays; the method's flag ``discount_options`` says whether option values are discounted."""
-        return position_table(self.portfolio, discounted=self.account_parameters.flag("discount_options"))
+        """All positions as arrays. The method's flags ``discount_options`` and ``expired_at_intrinsic`` say whether
+        option values are discounted and whether an expired option may wait for its settlement."""
+        parameters = self.account_parameters
+        return position_table(
+            self.portfolio,
+            discounted=parameters.flag("discount_options"),
+            expired_allowed=parameters.flag("expired_at_intrinsic"),
+        )
 
     @cached_property
     def scenarios(self) -> ScenarioSet:

@@ -7,10 +7,13 @@ parameter means.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from engine.errors import InvalidReference
 from engine.methods.statement import ParameterMap, ParameterValue
+
+EXPONENT_MAX = 30
+"""Numbers from 1e31 on are mistakes; squares of smaller ones stay far from overflow."""
 
 
 class Parameters:
@@ -42,9 +45,9 @@ class Parameters:
         value = self.get(name)
         if value is None and default is not None:
             return default
-        if isinstance(value, bool) or not isinstance(value, Decimal):
-            raise InvalidReference(f"parameters.{name}", "must be a number" if value is not None else "is missing")
-        return value
+        if value is None:
+            raise InvalidReference(f"parameters.{name}", "is missing")
+        return as_exact(value, f"parameters.{name}")
 
     def number(self, name: str, default: float | None = None) -> float:
         """A number as float64; raises ``InvalidReference``."""
@@ -91,6 +94,18 @@ class Parameters:
 
 def as_number(value: ParameterValue, field: str) -> float:
     """``value`` as float64; raises ``InvalidReference`` naming ``field``."""
+    return float(as_exact(value, field))
+
+
+def as_exact(value: ParameterValue, field: str) -> Decimal:
+    """``value``, a number or a decimal string, exactly; raises ``InvalidReference`` naming ``field``."""
+    if isinstance(value, str):
+        try:
+            value = Decimal(value)
+        except InvalidOperation:
+            raise InvalidReference(field, "must be a number") from None
     if isinstance(value, bool) or not isinstance(value, Decimal):
         raise InvalidReference(field, "must be a number")
-    return float(value)
+    if not value.is_finite() or value.adjusted() > EXPONENT_MAX:
+        raise InvalidReference(field, "must be finite and below 1e31")
+    return value

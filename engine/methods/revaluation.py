@@ -47,7 +47,10 @@ def revalue(context: MarginContext, scenarios: ScenarioSet) -> Revaluation:
     shift_PS = scenarios.price_shift_US[table.unit_P]
     volatility_PS = shocked_volatility(context, scenarios)
     seconds_PS = np.maximum(table.seconds_P[:, None] - scenarios.days_S * DAY_SECONDS, 0.0)
-    forward_PS = table.forward_variable_P[:, None] * factor_PS + shift_PS + table.forward_fixed_P[:, None]
+    # A skew scenario is a move of the smile alone: options keep their forward whatever its record says of spot.
+    still_S = np.array([mode.startswith("skew") for mode in scenarios.vol_modes], dtype=np.bool_)
+    forward_PS = table.forward_variable_P[:, None] * np.where(still_S, 1.0, factor_PS)
+    forward_PS = forward_PS + np.where(still_S, 0.0, shift_PS) + table.forward_fixed_P[:, None]
     sign_PS = np.where(table.option_P, table.sign_P, 1.0)[:, None]
     option_PS = black76(forward_PS, table.strike_P[:, None], seconds_PS / YEAR_SECONDS, volatility_PS, sign_PS)
     option_P = black76(

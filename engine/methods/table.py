@@ -20,8 +20,10 @@ from engine.pricing.black76 import black76
 DAY_SECONDS = 86_400.0
 YEAR_SECONDS = 365.0 * DAY_SECONDS
 SETTLEMENT_WINDOW_SECONDS = 1_800.0
-VOLATILITY_MAX = 100
-"""A volatility above 10,000 % is a unit error, not a market."""
+VOLATILITY_MAX = 10
+"""A volatility above 1,000 % is a unit error, not a market; inside the settlement window only the deviation counts."""
+DEVIATION_MAX = 12
+"""Volatility x sqrt(years) at most, the bound of published surfaces (total variance 144)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,19 @@ class PositionTable:
         return result
 
 
-def position_table(portfolio: StatedPortfolio, *, discounted: bool) -> PositionTable:
+def position_table(portfolio: StatedPortfolio, *, discounted: bool, expired_allowed: bool = False) -> PositionTable:
     """The table of all positions, in the portfolio's order; raises ``InvalidReference`` naming the field.
 
-    ``discounted``: whether option values are discounted at max(rate, 0) to expiry.
+    ``discounted``: whether option values are discounted at max(rate, 0) to expiry. ``expired_allowed``: whether an
+    option whose time is over counts at its intrinsic value until it is settled; else it is refused.
     """
     units = tuple(portfolio.markets)
     for i, position in enumerate(portfolio.positions):
         _check(position, portfolio, f"positions[{i}]")
+        if position.kind is PositionKind.OPTION and not expired_allowed:
+            assert position.expiry is not None
+            if portfolio.markets[position.underlying].expiries[position.expiry].seconds_to_expiry <= 0:
+                raise InvalidReference(f"positions[{i}].expiry", f"{position.expiry} is over: settle the option first")
     for name, market in portfolio.markets.items():
         _check_market(name, market)
     expiries = tuple((unit, expiry) for unit in units for expiry in portfolio.markets[unit].expiries.values())
@@ -140,8 +147,17 @@ def _check(position: StatedPosition, portfolio: StatedPortfolio, path: str) -> N
         expiry = market.expiries[position.expiry]
         if position.volatility is None and expiry.svi is None:
             raise InvalidReference(f"{path}.volatility", "is missing, and the expiry states no svi")
-        if position.volatility is not None and not 0 < position.volatility <= VOLATILITY_MAX:
-            raise InvalidReference(f"{path}.volatility", f"must be above 0 and at most {VOLATILITY_MAX}")
+        if position.volatility is not None:
+            _check_volatility(float(position.volatility), float(expiry.seconds_to_expiry), f"{path}.volatility")
+
+
+def _check_volatility(volatility: float, seconds: float, field: str) -> None:
+    if volatility <= 0.0:
+        raise InvalidReference(field, "must be above 0")
+    if seconds >= SETTLEMENT_WINDOW_SECONDS and volatility > VOLATILITY_MAX:
+        raise InvalidReference(field, f"must be at most {VOLATILITY_MAX} (1,000 %)")
+    if seconds > 0.0 and volatility * np.sqrt(seconds / YEAR_SECONDS) > DEVIATION_MAX:
+        raise InvalidReference(field, f"its deviation until expiry must be at most {DEVIATION_MAX}")
 
 
 def _check_market(name: str, market: StatedMarket) -> None:
@@ -200,7 +216,7 @@ def _price(position: StatedPosition, portfolio: StatedPortfolio, model: float) -
         case PositionKind.OPTION:
             return model
         case PositionKind.SPOT:
-            return float(market.spot)
+            return float(market.spot) / float(portfolio.stable_price)
         case PositionKind.FUTURE:
             assert position.expiry is not None
             return float(market.expiries[position.expiry].forward)

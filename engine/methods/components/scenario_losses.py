@@ -23,11 +23,10 @@ def mark_value(context: MarginContext, options: ParameterMap) -> Charge:
     held = table.option_P | table.spot_P
     option_P = np.where(table.option_P & ~table.stated_mark_P, revalue(context, flat(context)).value_P, 0.0)
     stated_P = np.where(held & ((~table.option_P) | table.stated_mark_P), table.quantity_P * table.price_P, 0.0)
-    spot_P = np.where(table.spot_P, stated_P / float(portfolio.stable_price), stated_P)
     funding_P = np.array([float(p.unrealized_funding) for p in table.positions])
     pnl_P = np.where(held, 0.0, table.unrealized_pnl_P + funding_P * (table.quantity_P != 0.0))
     collateral = sum(float(c.amount) * float(c.price) for c in portfolio.collateral) / float(portfolio.stable_price)
-    value = float(portfolio.cash) + collateral + float(np.sum(option_P + spot_P + pnl_P))
+    value = float(portfolio.cash) + collateral + float(np.sum(option_P + stated_P + pnl_P))
     return same_charge(
         np.asarray(value), collateral_value=collateral,
         option_value=float(np.sum(option_P + stated_P * table.option_P)),

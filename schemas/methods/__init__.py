@@ -1,0 +1,1 @@
+"""Margin methods: one TOML file each; ``streams.margin_methods`` reads them."""
