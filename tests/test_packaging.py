@@ -101,7 +101,8 @@ def installed(wheel: Path, checkout: Path, tmp_path_factory: pytest.TempPathFact
 
 def test_every_import_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
+    optional = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
+    declared = [*project["dependencies"], *optional]
     names = {re.split(r"[\[<>=~! ]", requirement)[0].lower() for requirement in declared}
     providers = packages_distributions()
     undeclared = set()
@@ -158,7 +159,7 @@ for package in (engine, schemas, streams):
     lacking = [line.split() for line in run([installed / "python", "-c", probe], tmp_path).splitlines()]
     assert {"chdb"} <= {missing.partition(".")[0] for _, missing in lacking} <= {"chdb", "noida", "matplotlib"}
     outside_the_demo = {module for module, _ in lacking if not module.startswith("streams.demo")}
-    assert {"streams.audit.embedded"} == outside_the_demo
+    assert {"streams.audit.embedded", "streams.backtest_chart"} == outside_the_demo
 
 
 def test_the_command_answers(installed: Path, tmp_path: Path) -> None:

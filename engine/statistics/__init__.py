@@ -33,7 +33,12 @@ from engine.statistics.quantile_risk import (
     weighted_value_at_risk,
 )
 from engine.statistics.scenario_sets import JointMoves, floored_shortfall, historical_scenarios
-from engine.statistics.shortfall_rows import account_pnl, account_shortfalls, expected_shortfall_rows
+from engine.statistics.shortfall_rows import (
+    account_pnl,
+    account_shortfalls,
+    expected_shortfall_rows,
+    value_at_risk_rows,
+)
 
 __all__ = [
     "EXPECTED_SHORTFALL",
@@ -65,6 +70,7 @@ __all__ = [
     "rolling_requirement",
     "too_many_p_value",
     "traffic_light",
+    "value_at_risk_rows",
     "var_linear",
     "var_order",
     "weighted_expected_shortfall",

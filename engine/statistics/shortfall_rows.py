@@ -39,6 +39,15 @@ def expected_shortfall_rows(pnl_AS: Floats, level: float, weights_S: Floats | No
     return shortfall_A
 
 
+def value_at_risk_rows(pnl_AS: Floats, level: float) -> Floats:
+    """``var_order`` of every row, shape [A], from one partial sort per row."""
+    if pnl_AS.ndim != 2 or pnl_AS.shape[1] == 0:
+        raise InvalidReference("pnl", f"accounts by scenarios are needed, not shape {pnl_AS.shape}")
+    rank = math.ceil(pnl_AS.shape[1] * tail_probability(level)) - 1
+    quantile_A: Floats = -np.partition(pnl_AS, rank, axis=1)[:, rank]
+    return quantile_A
+
+
 def account_pnl(
     pnl_IS: Floats, first_A: Ints, instrument_P: Ints, quantity_P: Floats, chunk: int = CHUNK_ACCOUNTS
 ) -> Iterator[tuple[int, Floats]]:
