@@ -7,7 +7,7 @@ with the functions the workers compute with, so a document that states what a wo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from engine.books.funding import funding_index
@@ -39,6 +39,10 @@ class Method:
     version: str
     source: str
 
+    def described(self) -> dict[str, object]:
+        """The same as JSON's types; its parameters are a document's risk parameters."""
+        return {**asdict(self), "documents": "version 1"}
+
 
 METHOD = Method(
     name="crossmargin-grid",
@@ -47,8 +51,6 @@ METHOD = Method(
     " short-option minimum; parameters in the shape that Deribit, Derive and Paradex publish",
 )
 """The method of the workers."""
-
-METHODS: Mapping[str, Method] = {METHOD.name: METHOD}
 
 
 @dataclass(frozen=True, slots=True)

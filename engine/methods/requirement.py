@@ -15,7 +15,7 @@ from engine.methods.context import Charge, MarginContext
 from engine.methods.formula import Formula, evaluate
 from engine.methods.method import MarginMethod
 from engine.methods.registry import COMPONENTS
-from engine.methods.statement import MarginMode, StatedPortfolio
+from engine.methods.statement import ZERO, MarginMode, StatedPortfolio
 from engine.pricing.axes import Floats
 
 
@@ -72,6 +72,15 @@ def isolated_portfolios(portfolio: StatedPortfolio) -> tuple[StatedPortfolio, ..
         for p in portfolio.positions
         if p.mode is MarginMode.ISOLATED
     )
+
+
+def alone_margin(portfolio: StatedPortfolio, method: MarginMethod) -> tuple[float, float]:
+    """Initial and maintenance requirement if every position stood alone, without collateral to move beside it."""
+    parts = [
+        pool_margin(replace(portfolio, cash=ZERO, collateral=(), orders=(), positions=(position,)), method)
+        for position in portfolio.positions
+    ]
+    return sum(part.initial_margin for part in parts), sum(part.maintenance_margin for part in parts)
 
 
 def pool_margin(portfolio: StatedPortfolio, method: MarginMethod) -> MarginResult:
