@@ -1,8 +1,8 @@
 """Expected shortfall of many portfolios under the same scenarios, in bounded memory.
 
 Owns the reduction from instruments by scenarios to one number per account. Refuses to know how instruments were
-revalued. Axes: A accounts, P positions, I instruments, S scenarios. Each account's positions are added one after
-another in their order, so its figure does not depend on its neighbors or on the chunk it falls into.
+revalued. Axes: A accounts, P positions, I instruments, S scenarios. Each account is a product of its own quantities
+with its own rows, so its figure does not depend on its neighbors or on the chunk it falls into.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ from engine.pricing.axes import Floats, Ints
 from engine.statistics.tails import tail_probability, tail_shares
 
 CHUNK_ACCOUNTS = 512
-"""Accounts per chunk: 512 x 500 scenarios are 2 MB, which stays in a core's cache."""
+"""Accounts per chunk: 512 x 500 scenarios are 2 MB."""
+
+_GATHERED_VALUES = 1 << 18
+"""Values of positions by scenarios that are gathered at once: 2 MB, which stays in a core's cache."""
+
+_MINIMA_MAX = 16
+"""Up to so many worst scenarios are found faster one by one than by a partial sort."""
 
 
 def expected_shortfall_rows(pnl_AS: Floats, level: float, weights_S: Floats | None = None) -> Floats:
     """Fractional expected shortfall of every row, shape [A]: ``weighted_expected_shortfall`` row by row.
 
-    Equal weights take one partial sort per row; unequal ones the general rule of ``engine.statistics.tails``.
+    Equal weights take the worst few of each row; unequal ones the general rule of ``engine.statistics.tails``.
     """
     if pnl_AS.ndim != 2 or pnl_AS.shape[1] == 0:
         raise InvalidReference("pnl", f"accounts by scenarios are needed, not shape {pnl_AS.shape}")
@@ -32,7 +38,7 @@ def expected_shortfall_rows(pnl_AS: Floats, level: float, weights_S: Floats | No
         return np.array(rows, dtype=np.float64)
     tail = pnl_AS.shape[1] * tail_probability(level)
     boundary = math.ceil(tail) - 1
-    worst = np.partition(pnl_AS, boundary, axis=1)[:, : boundary + 1]
+    worst = _worst(pnl_AS, boundary + 1)
     whole = worst[:, :boundary].sum(axis=1)
     part = 1.0 if tail < 1 else float(tail - boundary)
     shortfall_A: Floats = -(whole + part * worst[:, boundary]) / max(1.0, float(tail))
@@ -40,11 +46,11 @@ def expected_shortfall_rows(pnl_AS: Floats, level: float, weights_S: Floats | No
 
 
 def value_at_risk_rows(pnl_AS: Floats, level: float) -> Floats:
-    """``var_order`` of every row, shape [A], from one partial sort per row."""
+    """``var_order`` of every row, shape [A]."""
     if pnl_AS.ndim != 2 or pnl_AS.shape[1] == 0:
         raise InvalidReference("pnl", f"accounts by scenarios are needed, not shape {pnl_AS.shape}")
     rank = math.ceil(pnl_AS.shape[1] * tail_probability(level)) - 1
-    quantile_A: Floats = -np.partition(pnl_AS, rank, axis=1)[:, rank]
+    quantile_A: Floats = -_worst(pnl_AS, rank + 1)[:, rank]
     return quantile_A
 
 
@@ -64,19 +70,17 @@ def account_pnl(
     total_AS = np.empty((min(chunk, max(accounts, 1)), scenarios))
     for start in range(0, accounts, chunk):
         stop = min(start + chunk, accounts)
-        sums = total_AS[: stop - start]
-        sums[:] = 0.0
-        first, count = first_A[start:stop], np.diff(first_A[start : stop + 1])
-        for slot in range(int(count.max(initial=0))):
-            holding = np.flatnonzero(count > slot)
-            position = first[holding] + slot
-            rows = pnl_IS[instrument_P[position]]
-            rows *= quantity_P[position, None]
-            if holding.size == stop - start:
-                sums += rows
-            else:
-                sums[holding] += rows
-        yield start, sums
+        sums_AS = total_AS[: stop - start]
+        count_A = np.diff(first_A[start : stop + 1])
+        for count in np.unique(count_A):
+            alike = np.flatnonzero(count_A == count)
+            together = max(1, _GATHERED_VALUES // max(1, int(count) * scenarios))
+            for cut in range(0, alike.size, together):
+                some = alike[cut : cut + together]
+                position = first_A[start + some, None] + np.arange(count)
+                rows = pnl_IS[instrument_P[position]]
+                sums_AS[some] = (quantity_P[position][:, None, :] @ rows)[:, 0, :]
+        yield start, sums_AS
 
 
 def account_shortfalls(
@@ -94,6 +98,19 @@ def account_shortfalls(
     for start, pnl_AS in account_pnl(pnl_IS, first_A, instrument_P, quantity_P, chunk):
         result_A[start : start + pnl_AS.shape[0]] = expected_shortfall_rows(pnl_AS, level, weights_S)
     return result_A
+
+
+def _worst(pnl_AS: Floats, count: int) -> Floats:
+    """The ``count`` smallest values of every row, the largest of them last, [A, count]."""
+    if count > _MINIMA_MAX:
+        return np.partition(pnl_AS, count - 1, axis=1)[:, :count]
+    left_AS, rows = pnl_AS.copy(), np.arange(pnl_AS.shape[0])
+    found = np.empty((pnl_AS.shape[0], count))
+    for rank in range(count):
+        at = left_AS.argmin(axis=1)
+        found[:, rank] = left_AS[rows, at]
+        left_AS[rows, at] = np.inf
+    return found
 
 
 def _check_holdings(pnl_IS: Floats, first_A: Ints, instrument_P: Ints, quantity_P: Floats) -> None:
