@@ -5,7 +5,7 @@ Owns the order in which parameters are looked up. Refuses charges and formulas.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from engine.errors import InvalidReference
+from engine.methods.correlations import correlation_matrix
 from engine.methods.method import MarginMethod
 from engine.methods.parameters import Parameters
 from engine.methods.scenario_set import ScenarioSet, scenario_set
@@ -53,6 +54,23 @@ class MarginContext:
         for name in portfolio.parameters:
             if name not in known:
                 raise InvalidReference(f"parameters.{name}", f"is not a parameter of {method.name}")
+        self.correlation_UU = correlation_matrix(portfolio.correlations, self.units)
+        for path, parameters in self._parameter_sets():
+            for lower, upper in method.ordered:
+                if (
+                    parameters.has(lower)
+                    and parameters.has(upper)
+                    and parameters.exact(lower) > parameters.exact(upper)
+                ):
+                    raise InvalidReference(f"{path}parameters.{lower}", f"must not be above {upper}")
+
+    def _parameter_sets(self) -> Iterator[tuple[str, Parameters]]:
+        yield "", self.account_parameters
+        for unit in self.units:
+            yield f"markets.{unit}.", self.unit_parameters(unit)
+        for i, position in enumerate(self.portfolio.positions):
+            if position.parameters and position.underlying in self.portfolio.markets:
+                yield f"positions[{i}].", self.position_parameters(position)
 
     def unit_parameters(self, unit: str) -> Parameters:
         """Parameters of one underlying: its market's, the account's, the method's for it, the method's."""

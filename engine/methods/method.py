@@ -49,13 +49,15 @@ class MarginMethod:
     equity: Formula
     allowed: frozenset[str] = field(default_factory=frozenset)
     """Parameters that a portfolio may state although the method has no default for them."""
+    ordered: tuple[tuple[str, str], ...] = ()
+    """Pairs of parameters of which the first must not be above the second (maintenance and initial rates)."""
 
 
 def parse_method(document: ParameterMap) -> MarginMethod:
     """The method that a file states (tables as mappings, numbers as ``Decimal``); raises ``InvalidReference``."""
     known = {
         "name", "version", "source", "description", "coherent", "coherence", "parameters", "underlyings", "scenarios",
-        "components", "requirement", "allowed",
+        "components", "requirement", "allowed", "ordered",
     }  # fmt: skip
     for name in document:
         if name not in known:
@@ -88,6 +90,7 @@ def parse_method(document: ParameterMap) -> MarginMethod:
         ),
         equity=parse_formula(requirement.get("equity", "total(mark_value)"), "requirement.equity"),
         allowed=_names(document, "allowed"),
+        ordered=_pairs(document, "ordered"),
     )
 
 
@@ -119,6 +122,18 @@ def _names(document: ParameterMap, name: str) -> frozenset[str]:
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise InvalidReference(name, "must be a list of names")
     return frozenset(str(item) for item in value)
+
+
+def _pairs(document: ParameterMap, name: str) -> tuple[tuple[str, str], ...]:
+    value = document.get(name, ())
+    if not isinstance(value, list | tuple):
+        raise InvalidReference(name, "must be a list of pairs")
+    pairs = []
+    for i, pair in enumerate(value):
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(item, str) for item in pair):
+            raise InvalidReference(f"{name}[{i}]", "must be a pair of parameter names")
+        pairs.append((str(pair[0]), str(pair[1])))
+    return tuple(pairs)
 
 
 def _texts(table: ParameterMap, field: str) -> dict[str, str]:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.methods.components import contract_charges, expiry_losses, scenario_losses
+from engine.methods.components import contract_charges, correlation, expiry_losses, history, liquidity, scenario_losses
 from engine.methods.context import Component
 
 _FAMILIES: tuple[Mapping[str, Component], ...] = (
     scenario_losses.COMPONENTS,
     expiry_losses.COMPONENTS,
     contract_charges.COMPONENTS,
+    history.COMPONENTS,
+    liquidity.COMPONENTS,
+    correlation.COMPONENTS,
 )
 
 COMPONENTS: Mapping[str, Component] = {kind: component for family in _FAMILIES for kind, component in family.items()}
