@@ -27,7 +27,7 @@ import numpy as np
 from engine.pricing.axes import Bools, Floats, Ints
 from engine.statistics.coverage import CoverageReport, coverage_report, exceedances, shortfall_z2
 from engine.statistics.filtered import ewma_volatility, standardized
-from engine.statistics.procyclicality import Procyclicality, procyclicality
+from engine.statistics.procyclicality import Procyclicality, procyclicality_measures
 from engine.statistics.shortfall_rows import expected_shortfall_rows, value_at_risk_rows
 from engine.statistics.tails import tail_probability
 from streams.backtest_history import InvalidHistory, PriceHistory
@@ -187,7 +187,7 @@ def _requirements(archetype: Archetype, market: _Market, rows_D: Ints) -> tuple[
 
 def _judged(name: str, requirement_D: Floats, gains_D: Floats, level: float) -> MeasureResult:
     hits_D = exceedances(gains_D, requirement_D)
-    cyclical = procyclicality(requirement_D) if (requirement_D > 0.0).all() else None
+    cyclical = procyclicality_measures(requirement_D) if (requirement_D > 0.0).all() else None
     return MeasureResult(name, requirement_D, hits_D, coverage_report(hits_D, level), cyclical)
 
 

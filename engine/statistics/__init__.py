@@ -19,7 +19,7 @@ from engine.statistics.coverage import (
     traffic_light,
 )
 from engine.statistics.filtered import HorizonRule, decay_of_half_life, ewma_volatility, filtered_moves
-from engine.statistics.procyclicality import Procyclicality, procyclicality
+from engine.statistics.procyclicality import Procyclicality, procyclicality_measures
 from engine.statistics.quantile_risk import (
     EXPECTED_SHORTFALL,
     VALUE_AT_RISK,
@@ -65,7 +65,7 @@ __all__ = [
     "historical_scenarios",
     "independence",
     "kupiec",
-    "procyclicality",
+    "procyclicality_measures",
     "quantile_linear",
     "rolling_requirement",
     "too_many_p_value",

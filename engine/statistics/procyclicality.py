@@ -31,7 +31,7 @@ class Procyclicality:
     log_change_deviation: float
 
 
-def procyclicality(margin_T: Floats) -> Procyclicality:
+def procyclicality_measures(margin_T: Floats) -> Procyclicality:
     """All measures of a positive series of at least three periods."""
     margin = _checked_margin(margin_T)
     return Procyclicality(
