@@ -19,6 +19,14 @@ from schemas.fields import Identifier
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
+Number = Annotated[
+    Decimal, msgspec.Meta(description="JSON number or decimal string", extra_json_schema={"type": ["number", "string"]})
+]
+"""A number, read in the digits that it is written in."""
+
+OpenValue = Annotated[object, msgspec.Meta(extra_json_schema={"description": "as the method defines it"})]
+"""A value whose form the method defines that reads it."""
+
 
 class _Stated(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A closed part of the document."""
@@ -28,25 +36,25 @@ class StatedExpiryV2(_Stated, frozen=True):
     """An expiry of a market: seconds to it, the whole forward and, if known, its part already fixed by a settlement
     window; the rate per year, confidences in 0..1, and a raw SVI slice for options that state no volatility."""
 
-    seconds_to_expiry: Decimal
-    forward: Decimal
-    forward_fixed: Decimal | None = None
-    forward_confidence: Decimal = Decimal(1)
-    rate: Decimal = Decimal(0)
-    rate_confidence: Decimal = Decimal(1)
-    vol_confidence: Decimal = Decimal(1)
-    svi: dict[str, Decimal] | None = None
+    seconds_to_expiry: Number
+    forward: Number
+    forward_fixed: Number | None = None
+    forward_confidence: Number = Decimal(1)
+    rate: Number = Decimal(0)
+    rate_confidence: Number = Decimal(1)
+    vol_confidence: Number = Decimal(1)
+    svi: dict[str, Number] | None = None
 
 
 class StatedMarketV2(_Stated, frozen=True):
     """One underlying: spot, the perpetual's price, expiries by name, and overrides of the method's parameters."""
 
-    spot: Decimal
-    spot_confidence: Decimal = Decimal(1)
-    perpetual_price: Decimal | None = None
-    perpetual_confidence: Decimal = Decimal(1)
+    spot: Number
+    spot_confidence: Number = Decimal(1)
+    perpetual_price: Number | None = None
+    perpetual_confidence: Number = Decimal(1)
     expiries: dict[Name, StatedExpiryV2] = {}
-    parameters: dict[Name, object] = {}
+    parameters: dict[Name, OpenValue] = {}
 
 
 class StatedPositionV2(_Stated, frozen=True):
@@ -54,31 +62,31 @@ class StatedPositionV2(_Stated, frozen=True):
 
     kind: Literal["perpetual", "future", "option", "spot"]
     underlying: Name
-    quantity: Decimal
+    quantity: Number
     instrument: Name | None = None
-    multiplier: Decimal = Decimal(1)
+    multiplier: Number = Decimal(1)
     inverse: bool = False
     expiry: Name | None = None
-    strike: Decimal | None = None
+    strike: Number | None = None
     is_call: bool | None = None
-    volatility: Decimal | None = None
-    mark_price: Decimal | None = None
-    entry_price: Decimal | None = None
-    unrealized_pnl: Decimal | None = None
-    unrealized_funding: Decimal = Decimal(0)
-    delta: Decimal | None = None
-    scenario_pnl: tuple[Decimal, ...] | None = None
+    volatility: Number | None = None
+    mark_price: Number | None = None
+    entry_price: Number | None = None
+    unrealized_pnl: Number | None = None
+    unrealized_funding: Number = Decimal(0)
+    delta: Number | None = None
+    scenario_pnl: tuple[Number, ...] | None = None
     mode: Literal["cross", "isolated"] = "cross"
-    isolated_collateral: Decimal = Decimal(0)
-    parameters: dict[Name, object] = {}
+    isolated_collateral: Number = Decimal(0)
+    parameters: dict[Name, OpenValue] = {}
 
 
 class StatedOrderV2(_Stated, frozen=True):
     """An open order in an instrument of ``positions``; ``quantity`` is signed, positive buys."""
 
     instrument: Name
-    quantity: Decimal
-    price: Decimal | None = None
+    quantity: Number
+    price: Number | None = None
     reduce_only: bool = False
 
 
@@ -86,13 +94,13 @@ class StatedCollateralV2(_Stated, frozen=True):
     """An amount of an asset at a price; ``underlying`` names the market it moves with and can hedge."""
 
     asset: Name
-    amount: Decimal
-    price: Decimal
-    confidence: Decimal = Decimal(1)
+    amount: Number
+    price: Number
+    confidence: Number = Decimal(1)
     underlying: Name | None = None
-    maintenance_haircut: Decimal = Decimal(0)
-    initial_haircut: Decimal = Decimal(0)
-    parameters: dict[Name, object] = {}
+    maintenance_haircut: Number = Decimal(0)
+    initial_haircut: Number = Decimal(0)
+    parameters: dict[Name, OpenValue] = {}
 
 
 class StatedPortfolioV2(_Stated, frozen=True):
@@ -101,15 +109,15 @@ class StatedPortfolioV2(_Stated, frozen=True):
     v: Literal[2]
     account: Identifier = "portfolio"
     method: Name | None = None
-    cash: Decimal = Decimal(0)
-    stable_price: Decimal = Decimal(1)
+    cash: Number = Decimal(0)
+    stable_price: Number = Decimal(1)
     markets: dict[Name, StatedMarketV2] = {}
     positions: tuple[StatedPositionV2, ...] = ()
     collateral: tuple[StatedCollateralV2, ...] = ()
     orders: tuple[StatedOrderV2, ...] = ()
-    parameters: dict[Name, object] = {}
-    scenarios: tuple[dict[Name, object], ...] | None = None
-    correlations: dict[Name, dict[Name, Decimal]] = {}
+    parameters: dict[Name, OpenValue] = {}
+    scenarios: tuple[dict[Name, OpenValue], ...] | None = None
+    correlations: dict[Name, dict[Name, Number]] = {}
 
 
 def decode_stated_portfolio(value: bytes) -> StatedPortfolioV2:

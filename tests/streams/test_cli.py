@@ -77,11 +77,17 @@ def test_margin_is_readable_without_json() -> None:
 
 
 def test_method_is_listed_and_chosen_by_name() -> None:
-    (method,) = json_of(run("methods", "--json"))["methods"]
-    assert {"name", "version", "source"} == set(method)
-    assert method["name"] == json_of(run("margin", PORTFOLIO, "--method", method["name"], "--json"))["method"]
-    assert method["name"] in run("methods").stdout
-    assert_one_line(run("margin", PORTFOLIO, "--method", "span"), 2, "--method", "span")
+    methods = json_of(run("methods", "--json"))["methods"]
+    names = [method["name"] for method in methods]
+    assert sorted(names) == names
+    assert {"crossmargin", "crossmargin-grid", "derive-pmrm", "derive-pmrm2"} <= set(names)
+    for method in methods:
+        assert {"name", "version", "source"} <= set(method)
+        assert f"{method['name']} {method['version']}: {method['source']}" in run("methods").stdout
+    for name in ("crossmargin", "crossmargin-grid", "derive-pmrm2"):
+        assert name == json_of(run("margin", PORTFOLIO, "--method", name, "--json"))["method"]
+    assert_one_line(run("margin", PORTFOLIO, "--method", "no-such"), 2, "method", "no-such")
+    assert_one_line(run("methods", "no-such"), 2, "no-such", "derive-pmrm2")
 
 
 def test_margin_names_the_field_of_a_broken_document(tmp_path: Path) -> None:
@@ -165,7 +171,7 @@ def test_publish_checks_every_line_before_it_connects(tmp_path: Path) -> None:
         (["replay", "missing.jsonl", "--out", "x", "--batch", "0"], ["--batch"]),
         (["frobnicate"], ["frobnicate"]),
         (["margin"], ["PORTFOLIO"]),
-        (["margin", "a", "b"], ["b"]),
+        (["margin", "a", "--method"], ["--method"]),
         (["--frobnicate"], ["--frobnicate"]),
     ],
 )

@@ -31,6 +31,11 @@ def cases(name: str, *kinds: str) -> list[Any]:
     return [pytest.param(v, id=v["id"]) for v in vectors if not kinds or v.get("kind") in kinds]
 
 
+def british(record: Mapping[str, Any], name: str) -> Any:
+    """The number ``name`` under the spelling that the published files use, 0 where they leave it out."""
+    return record.get(name.replace("ized", "ised"), 0)
+
+
 def pmrm_document(
     portfolio: Mapping[str, Any], parameters: Mapping[str, Any], scenarios: Sequence[Any]
 ) -> dict[str, Any]:
@@ -40,7 +45,7 @@ def pmrm_document(
     if perp["position"]:
         positions.append({
             "kind": "perpetual", "underlying": "X", "quantity": perp["position"],
-            "unrealized_pnl": perp["unrealised_pnl"], "unrealized_funding": perp.get("unrealised_funding", 0),
+            "unrealized_pnl": british(perp, "unrealized_pnl"), "unrealized_funding": british(perp, "unrealized_funding"),
         })  # fmt: skip
     if portfolio.get("base_position"):
         positions.append({"kind": "spot", "underlying": "X", "quantity": portfolio["base_position"]})
