@@ -5,8 +5,8 @@ the day: a portfolio is set up anew every day with 100 of its first factor, so r
 Axes: D days of the test, S moves that may happen on each (one column for the move that did).
 
 Options are valued with Black-76 on the factor's own price, rates zero, with one implied volatility for all strikes of
-a maturity. Variance reverts from the short-term to the long-run level within ``REVERSION_YEARS``, so near maturities
-move more than far ones: without that a calendar spread would have no risk. ``engine.pricing`` is the same code that
+a maturity. Variance reverts from the short-term to the long-run level at the rate 1 / ``REVERSION_YEARS``, so near
+maturities move more than far ones, which is what a calendar spread lives on. ``engine.pricing`` is the same code that
 margins accounts.
 """
 
