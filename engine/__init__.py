@@ -5,6 +5,8 @@ vectorized pass the figures of the accounts that the batch could have moved, wal
 liquidations for those in breach, and returns commands. Time and prices are events; the engine asks nobody for
 anything, so the same log gives the same bytes.
 
+``margin_requirement(portfolio, method)`` is the calculator beside it: a stated portfolio under any margin method.
+
 Axis key for numeric kernels, one capital per axis at the end of an array's name:
 A accounts, P positions, I instruments, U underlyings, S scenarios, C collateral entries, N volatility nodes.
 """
@@ -12,10 +14,25 @@ A accounts, P positions, I instruments, U underlyings, S scenarios, C collateral
 from __future__ import annotations
 
 from engine.margin_engine import MarginEngine
-from engine.portfolio import Portfolio, PortfolioPosition
-from engine.risk.margin import margin_figures as margin_requirement
+from engine.methods.method import MarginMethod, parse_method
+from engine.methods.requirement import MarginResult
+from engine.methods.requirement import pool_margin as margin_requirement
+from engine.methods.statement import StatedCollateral, StatedExpiry, StatedMarket, StatedOrder, StatedPosition
+from engine.methods.statement import StatedPortfolio as Portfolio
 
 if not __debug__:
     raise ImportError("engine relies on its assertions: do not run Python with -O")
 
-__all__ = ["MarginEngine", "Portfolio", "PortfolioPosition", "margin_requirement"]
+__all__ = [
+    "MarginEngine",
+    "MarginMethod",
+    "MarginResult",
+    "Portfolio",
+    "StatedCollateral",
+    "StatedExpiry",
+    "StatedMarket",
+    "StatedOrder",
+    "StatedPosition",
+    "margin_requirement",
+    "parse_method",
+]

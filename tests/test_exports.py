@@ -31,7 +31,7 @@ def error_modules() -> list[str]:
 
 def test_the_engine_declares_its_public_names() -> None:
     assert engine in WITH_ALL
-    assert {"MarginEngine", "Portfolio"} <= set(engine.__all__)
+    assert {"MarginEngine", "MarginMethod", "Portfolio", "margin_requirement"} <= set(engine.__all__)
 
 
 @pytest.mark.parametrize("package", WITH_ALL, ids=lambda package: package.__name__)
