@@ -175,10 +175,10 @@ def position_margin(size: Number, market: LeverageMarket, step: Number = MICRO) 
 def _tiered(signed: Fraction, market: LeverageMarket, step: Fraction) -> PositionMargin:
     notional = abs(signed)
     tier = bracket_of(notional, market.tiers)
-    rate = max(tier.initial_rate, market.configured_fraction)
+    initial = max(notional * tier.initial_rate - tier.initial_deduction, notional * market.configured_fraction)
     return PositionMargin(
         notional=signed,
-        initial_margin=ceil_to(max(notional * rate - tier.initial_deduction, ZERO), step),
+        initial_margin=ceil_to(max(initial, ZERO), step),
         maintenance_margin=ceil_to(max(notional * tier.maintenance_rate - tier.maintenance_deduction, ZERO), step),
     )
 

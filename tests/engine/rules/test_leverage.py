@@ -87,6 +87,10 @@ def test_tiers_replace_the_fractions() -> None:
     margin = position_margin(2, LeverageMarket(F(50_000), tiers=tiers))
     assert margin.maintenance_margin == 100_000 * F("0.005") - 50
     assert margin.initial_margin == 100_000 * F("0.01") - 100
+    # a stricter fraction chosen by the holder has no deduction
+    chosen = LeverageMarket(F(50_000), tiers=tiers, configured_fraction=F("0.02"))
+    assert position_margin(2, chosen).initial_margin == 2_000
+    assert position_margin(2, chosen).maintenance_margin == margin.maintenance_margin
 
 
 def test_an_account_settles_funding_once_for_all_positions() -> None:

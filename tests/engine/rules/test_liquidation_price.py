@@ -24,7 +24,7 @@ F = Fraction
 
 
 def test_isolated_linear() -> None:
-    # Bybit help centre, liquidation price (USDT contract), example 1: 1 BTC at 20,000, 50x, 0.5 % -> 19,700
+    # Bybit help center, liquidation price (USDT contract), example 1: 1 BTC at 20,000, 50x, 0.5 % -> 19,700
     assert isolated_linear("long", 1, 20_000, 50, "0.005") == 19_700
     assert isolated_linear("short", 1, 20_000, 50, "0.005") == 20_300
     assert isolated_linear("long", 2, 20_000, 50, "0.005", extra_margin=3_000) == 18_200
@@ -33,14 +33,14 @@ def test_isolated_linear() -> None:
 
 
 def test_isolated_inverse() -> None:
-    # Bybit help centre, isolated mode: 60,000 USD at 50,000, 10x, 0.5 %: 60,000 / (1.2 + 0.114) and - 0.114
+    # Bybit help center, isolated mode: 60,000 USD at 50,000, 10x, 0.5 %: 60,000 / (1.2 + 0.114) and - 0.114
     assert isolated_inverse("long", 60_000, 50_000, 10, "0.005") == F(60_000) / F("1.314")
     assert isolated_inverse("short", 60_000, 50_000, 10, "0.005") == F(60_000) / F("1.086")
     assert isolated_inverse("short", 60_000, 50_000, 1, 0) is None
 
 
 def test_cross_inverse_reaches_the_printed_tick() -> None:
-    # Bybit help centre, inverse contract, cross: 10,000 at 8,000, balance 0.5, 0.5 %, fee 0.075 %: 5739.50 printed
+    # Bybit help center, inverse contract, cross: 10,000 at 8,000, balance 0.5, 0.5 %, fee 0.075 %: 5739.50 printed
     broke = bankruptcy_price_inverse("long", 10_000, 8_000, "0.5", "0.00075")
     assert broke is not None and round(float(broke), 2) == 5718.57
     exact_price = cross_inverse("long", 10_000, 8_000, "0.5", "0.005", fee="0.00075")

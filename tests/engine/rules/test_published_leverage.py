@@ -31,7 +31,7 @@ from engine.rules.leverage import (
 )
 from engine.rules.leverage_account import LeveragePosition, leverage_account
 from engine.rules.refusals import RuleRefusal
-from tests.engine.rules.published import Case, cases, expected, inputs, number, numbers
+from tests.engine.rules.published import Case, cases, expected, inputs, kind, number, numbers
 
 MARKET_FIELDS = {
     "price": "price",
@@ -100,11 +100,6 @@ def limits(given: dict[str, object]) -> Result:
     return {"min_notional": least, "max_notional": most}
 
 
-def verdicts(given: dict[str, object]) -> Result:
-    flags = risk_flags(**numbers(given))
-    return {key.replace("ized", "ised"): value for key, value in flags.items()}
-
-
 RULES: dict[str, Callable[[dict[str, object]], Result]] = {
     "maintenance_fraction": lambda i: {"maintenance_fraction": maintenance_fraction(**numbers(i))},
     "funding_clamp": lambda i: {"clamp": funding_clamp(**numbers(i))},
@@ -113,7 +108,7 @@ RULES: dict[str, Callable[[dict[str, object]], Result]] = {
     "funding_settlement": lambda i: {"settlement": funding_settlement(**numbers(i))},
     "net_notional": lambda i: {"net_notional": net_notional(**numbers(i))},
     "position_margin": position_requirement,
-    "risk_flags": verdicts,
+    "risk_flags": lambda i: {**risk_flags(**numbers(i))},
     "compare_risk": lambda i: {"order": compare_risk(risk(i["first"]), risk(i["second"]))},
     "transition": lambda i: {"allowed": transition(risk(i["before"]), risk(i["after"])).allowed},
     "account_margin": account_margin,
@@ -127,7 +122,7 @@ RULES: dict[str, Callable[[dict[str, object]], Result]] = {
 
 @pytest.mark.parametrize("case", cases("05a_dydx.json"))
 def test_published_case(case: Case) -> None:
-    rule, wanted = RULES[cast(str, case["kind"])], expected(case)
+    rule, wanted = RULES[kind(case)], expected(case)
     if "error" in wanted:
         with pytest.raises(RuleRefusal) as refusal:
             rule(inputs(case))

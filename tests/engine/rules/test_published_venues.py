@@ -12,7 +12,7 @@ from engine.rules.liquidation_price import Side, cross_inverse, isolated_inverse
 from engine.rules.open_orders import open_size_margin, otm_amount
 from engine.rules.shortfall import socialized_loss
 from engine.rules.tiers import CollateralAsset, Tiers, collateral_value, collateral_value_by_tiers, value_to_repay
-from tests.engine.rules.published import Case, cases, close, expected, inputs, number, numbers
+from tests.engine.rules.published import Case, cases, close, expected, inputs, kind, number, numbers
 
 Result = dict[str, Fraction]
 
@@ -63,7 +63,7 @@ def sided(rule: Callable[..., Fraction | None]) -> Callable[[dict[str, object]],
 
 RULES: dict[str, Callable[[dict[str, object]], Result]] = {
     "open_size_margin": open_size,
-    "socialised_loss": shared_loss,
+    "socialized_loss": shared_loss,
     "collateral_tiers": by_tiers,
     "collateral_flat": flat,
     "repay_discount": lambda i: {"needed_value": value_to_repay(**numbers(i))},
@@ -76,6 +76,6 @@ RULES: dict[str, Callable[[dict[str, object]], Result]] = {
 
 @pytest.mark.parametrize("case", cases("04_exchange_pm_and_collateral.json", set(RULES)))
 def test_published_case(case: Case) -> None:
-    result = RULES[cast(str, case["kind"])](inputs(case))
+    result = RULES[kind(case)](inputs(case))
     for name, value in expected(case).items():
         assert close(result[name], value, float(number(case["tolerance"]))), (name, result[name], value)

@@ -28,7 +28,7 @@ from engine.rules.weights import (
     scaled_asset_weight,
     unrealized_pnl_weight,
 )
-from tests.engine.rules.published import Case, cases, close, expected, inputs, number, numbers
+from tests.engine.rules.published import Case, cases, close, expected, inputs, kind, number, numbers
 
 Result = dict[str, Fraction]
 
@@ -100,14 +100,14 @@ RULES: dict[str, Callable[[dict[str, object]], Result]] = {
     "asset_weight": typed(asset_weight),
     "liability_weight": typed(liability_weight),
     "scaled_asset_weight": lambda i: {"weight": scaled_asset_weight(**numbers(i))},
-    "unrealised_pnl_weight": lambda i: {"weight": unrealized_pnl_weight(**numbers(i))},
+    "unrealized_pnl_weight": lambda i: {"weight": unrealized_pnl_weight(**numbers(i))},
     "margin_ratio": ratio,
     "perp_margin": perp_margin,
     "account": account,
     "net_usd_value": lambda i: {"value": net_usd_value(*holdings(i))},
     "base_to_cover": lambda i: {"base": base_to_cover(**numbers(i))},
     "liability_to_cover": lambda i: {"liability": liability_to_cover(**numbers(i))},
-    "socialised_funding": lambda i: {"delta_per_base": socialized_funding(**numbers(i))},
+    "socialized_funding": lambda i: {"delta_per_base": socialized_funding(**numbers(i))},
     "perp_insurance_fee": lambda i: {"fee": perp_insurance_fee(**numbers(i))},
     "spot_insurance_fee": lambda i: {"fee": spot_insurance_fee(**numbers(i))},
     "escalating_fee": lambda i: {"fee": escalating_fee(**numbers(i))},
@@ -116,7 +116,7 @@ RULES: dict[str, Callable[[dict[str, object]], Result]] = {
 
 @pytest.mark.parametrize("case", cases("05b_drift.json"))
 def test_published_case(case: Case) -> None:
-    rule, wanted = RULES[cast(str, case["kind"])], expected(case)
+    rule, wanted = RULES[kind(case)], expected(case)
     if "error" in wanted:
         with pytest.raises(RuleRefusal) as refusal:
             rule(inputs(case))
