@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.methods.components import contract_charges, correlation, expiry_losses, history, liquidity, scenario_losses
+from engine.methods.components import (
+    contract_charges,
+    correlation,
+    delta_charges,
+    expiry_losses,
+    history,
+    leverage,
+    liquidity,
+    offsets,
+    scenario_losses,
+    venue_charges,
+    weighted,
+)
 from engine.methods.context import Component
 
 _FAMILIES: tuple[Mapping[str, Component], ...] = (
@@ -17,6 +29,11 @@ _FAMILIES: tuple[Mapping[str, Component], ...] = (
     history.COMPONENTS,
     liquidity.COMPONENTS,
     correlation.COMPONENTS,
+    delta_charges.COMPONENTS,
+    venue_charges.COMPONENTS,
+    offsets.COMPONENTS,
+    leverage.COMPONENTS,
+    weighted.COMPONENTS,
 )
 
 COMPONENTS: Mapping[str, Component] = {kind: component for family in _FAMILIES for kind, component in family.items()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.errors import InvalidReference
+from engine.methods.components.venue_charges import stated_instead
 from engine.methods.context import Charge, MarginContext
 from engine.methods.formula import Formula, evaluate
 from engine.methods.method import MarginMethod
@@ -91,7 +92,7 @@ def pool_margin(portfolio: StatedPortfolio, method: MarginMethod) -> MarginResul
         component = COMPONENTS.get(use.kind)
         if component is None:
             raise InvalidReference(f"components.{use.name}.kind", f"{use.kind} is not a component")
-        charges[use.name] = component(context, use.options)
+        charges[use.name] = stated_instead(context, component(context, use.options), use.options)
     initial_U = _unit_amounts(method.initial, charges, context, initial=True)
     maintenance_U = _unit_amounts(method.maintenance, charges, context, initial=False)
     return MarginResult(

@@ -3,6 +3,7 @@
 Owns the volatility-shock laws and the joint move of forward, volatility and time. Refuses weights, nets and charges.
 
     m = (30 days / max(tenor, dte_floor_days)) ^ p,  p = short_term_power up to 30 days, long_term_power beyond
+    (``base_days`` in place of 30 where a method or a portfolio states it)
     up: volatility x (1 + vol_range_up m), at least min_vol_when_up;  down: x max(0, 1 - vol_range_down m)
     skew: x max(0, 1 + c), see ``skew_factor``;  a number v: x max(0, 1 + v m), at least min_vol_when_up if v > 0
 
@@ -61,8 +62,11 @@ def revalue(context: MarginContext, scenarios: ScenarioSet) -> Revaluation:
         inverse_P, inverse_PS = -1.0 / table.price_P, -1.0 / price_PS
     linear_P = np.where(table.inverse_P, inverse_P, table.price_P)
     linear_PS = np.where(table.inverse_P[:, None], inverse_PS, price_PS)
-    unit_P = np.where(table.option_P, option_P * table.discount_P, linear_P)
-    unit_PS = np.where(table.option_P[:, None], option_PS * table.discount_P[:, None], linear_PS)
+    # An inverse option pays its value in coins at the price of its own forward.
+    coin_P = np.where(table.inverse_P & (table.forward_P > 0.0), table.forward_P, 1.0)
+    coin_PS = np.where(table.inverse_P[:, None] & (forward_PS > 0.0), forward_PS, 1.0)
+    unit_P = np.where(table.option_P, option_P * table.discount_P / coin_P, linear_P)
+    unit_PS = np.where(table.option_P[:, None], option_PS * table.discount_P[:, None] / coin_PS, linear_PS)
     return Revaluation(
         unit_P * table.quantity_P,
         unit_PS * table.quantity_P[:, None],
@@ -102,9 +106,15 @@ def term_multiplier(context: MarginContext) -> Floats:
     long_P = _of_unit(context, "long_term_power", 0.0)
     floor_P = _of_unit(context, "dte_floor_days", 1.0)
     days_P = table.seconds_P / DAY_SECONDS
-    power_P = np.where(days_P <= SHOCK_TENOR_DAYS, short_P, long_P)
-    result: Floats = (SHOCK_TENOR_DAYS / np.maximum(days_P, floor_P)) ** power_P
-    return result
+    base_P = _of_unit(context, "base_days", SHOCK_TENOR_DAYS)
+    return volatility_shock(1.0, np.maximum(days_P, floor_P), np.where(days_P <= base_P, short_P, long_P), base_P)
+
+
+def volatility_shock(
+    base_shock: float, days: Floats | float, power: Floats | float, base_days: Floats | float = SHOCK_TENOR_DAYS
+) -> Floats:
+    """Relative shock of volatility at ``days`` to expiry: base_shock (base_days / days)^power. Source: Deribit."""
+    return np.asarray(base_shock * (np.asarray(base_days) / np.asarray(days)) ** np.asarray(power))
 
 
 def skew_factor(context: MarginContext, mode: str) -> Floats:

@@ -4,6 +4,7 @@ Owns the reading of scenario records. Refuses to value anything under them.
 
 A record states one price move: ``spot_multiplier`` (factor), ``spot`` (relative move), ``range_steps`` (times the
 parameter ``price_range``), ``price_move_in_scan_ranges`` (times the absolute parameter ``price_scan_range``), or
+``spot_of`` (relative move that the parameter so named states for each underlying, negated by a leading minus), or
 ``moves`` (relative move by underlying, 0 where absent: a joint historical scenario). And one volatility move:
 ``vol`` = up, down, none, skew_linear or skew_abs (laws of ``volatility_shock``), ``vol`` = a number (relative shock
 at 30 days under the same term law), ``vol_move_in_scan_ranges`` (times the absolute parameter ``vol_scan_range``), or
@@ -23,7 +24,7 @@ from engine.methods.statement import ParameterMap
 from engine.pricing.axes import Floats
 
 VOL_MODES = ("none", "up", "down", "skew_linear", "skew_abs")
-_PRICE = ("spot_multiplier", "spot", "range_steps", "price_move_in_scan_ranges", "moves")
+_PRICE = ("spot_multiplier", "spot", "range_steps", "price_move_in_scan_ranges", "spot_of", "moves")
 _VOL = ("vol", "vol_move_in_scan_ranges", "vol_moves")
 _KNOWN = {*_PRICE, *_VOL, "weight", "dampening", "days", "name", "number", "group"}
 
@@ -96,6 +97,9 @@ def _price_move(record: ParameterMap, unit: str, parameters: Parameters, path: s
         return 1.0 + _number(record, "range_steps", 0.0, path) * parameters.number("price_range"), 0.0
     if "price_move_in_scan_ranges" in record:
         return 1.0, _number(record, "price_move_in_scan_ranges", 0.0, path) * parameters.number("price_scan_range")
+    if "spot_of" in record:
+        name = str(record["spot_of"])
+        return 1.0 + parameters.number(name.removeprefix("-")) * (-1.0 if name.startswith("-") else 1.0), 0.0
     if "moves" in record:
         return 1.0 + _of_unit(record["moves"], unit, f"{path}.moves"), 0.0
     return 1.0, 0.0

@@ -106,6 +106,8 @@ def position_table(portfolio: StatedPortfolio, *, discounted: bool, expired_allo
     years_P = seconds_P / YEAR_SECONDS
     discount_P = np.exp(-np.maximum(rate_P, 0.0) * years_P) if discounted else np.ones(len(positions))
     model_P = black76(forward_P, strike_P, years_P, volatility_P, np.where(option_P, sign_P, 1.0)) * discount_P
+    inverse_P = np.array([p.inverse for p in positions], dtype=np.bool_)
+    model_P = np.divide(model_P, forward_P, out=model_P, where=inverse_P & (forward_P > 0.0))
     price_P = np.array([_price(p, portfolio, float(model_P[i])) for i, p in enumerate(positions)])
     quantity_P = np.array([float(p.quantity * p.multiplier) for p in positions])
     return PositionTable(
@@ -113,7 +115,7 @@ def position_table(portfolio: StatedPortfolio, *, discounted: bool, expired_allo
         unit_P=np.array([units.index(p.underlying) for p in positions], dtype=np.int64),
         expiry_P=expiry_P, quantity_P=quantity_P,
         perpetual_P=kind == PositionKind.PERPETUAL, future_P=kind == PositionKind.FUTURE, option_P=option_P,
-        spot_P=kind == PositionKind.SPOT, inverse_P=np.array([p.inverse for p in positions], dtype=np.bool_),
+        spot_P=kind == PositionKind.SPOT, inverse_P=inverse_P,
         sign_P=sign_P, strike_P=strike_P, seconds_P=seconds_P, years_P=years_P,
         forward_variable_P=forward_P - fixed_P, forward_fixed_P=fixed_P, volatility_P=volatility_P, rate_P=rate_P,
         discount_P=discount_P, price_P=price_P,

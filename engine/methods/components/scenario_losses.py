@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from engine.errors import InvalidReference
 from engine.methods.context import Charge, Component, MarginContext, same_charge
 from engine.methods.revaluation import revalue
 from engine.methods.scenario_set import ScenarioSet
@@ -51,8 +52,23 @@ def weighted_pnl(context: MarginContext, options: ParameterMap) -> tuple[tuple[s
         net_US = net_US + hedging_collateral(context)[:, None] * (scenarios.price_factor_US - 1.0)
     group = options.get("group")
     kept = [s for s, name in enumerate(scenarios.groups) if group is None or name == group]
-    weighted_US: Floats = (net_US * scenarios.weight_S)[:, kept]
+    weighted_US: Floats = (net_US * scenario_weights(context))[:, kept]
     return tuple(scenarios.names[s] for s in kept), weighted_US
+
+
+def scenario_weights(context: MarginContext) -> Floats:
+    """Weight of every scenario for every underlying, [U, S]: the scenarios' own, or, where an underlying has the
+    parameter ``scenario_weights`` and the portfolio states no scenarios of its own, that list."""
+    weight_S = context.scenarios.weight_S
+    result = np.tile(weight_S, (len(context.units), 1))
+    for u, unit in enumerate(context.units):
+        parameters = context.unit_parameters(unit)
+        if context.portfolio.scenarios is None and parameters.has("scenario_weights"):
+            own = parameters.numbers("scenario_weights")
+            if len(own) != weight_S.size:
+                raise InvalidReference("parameters.scenario_weights", f"must have {weight_S.size} numbers")
+            result[u] = own
+    return result
 
 
 def hedging_collateral(context: MarginContext) -> Floats:
