@@ -10,6 +10,9 @@ Per day and archetype, from the last ``window`` joint log returns x(s) of all fa
 * ``margin``: expected shortfall under those filtered moves, not below the expected shortfall with sigma(t) replaced by
   the root mean square return of up to ten years (``FLOOR_LOOKBACK``), not below zero.
 
+With ``tools`` also the expected shortfall before its floor (``es``), and what the published means against
+procyclicality make of it (``TOOLS``).
+
 Moves over ``horizon`` periods are one-period moves times its square root; days of the test do not overlap. No prices
 of options are recorded: short-term implied volatility is ``IMPLIED_MULTIPLE`` times the EWMA volatility, and in every
 scenario moves by the same recursion as after the market's own move. Volatility risk is so inside the scenarios; it is
@@ -19,15 +22,23 @@ also the part of reality that this test simplifies most.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from engine.pricing.axes import Bools, Floats, Ints
 from engine.statistics.coverage import CoverageReport, coverage_report, exceedances, shortfall_z2
 from engine.statistics.filtered import ewma_volatility, standardized
-from engine.statistics.procyclicality import Procyclicality, procyclicality_measures
+from engine.statistics.procyclicality import (
+    Procyclicality,
+    lookback_floor,
+    procyclicality_measures,
+    with_buffer,
+    with_lag,
+    with_slow_decrease,
+)
 from engine.statistics.shortfall_rows import expected_shortfall_rows, value_at_risk_rows
 from engine.statistics.tails import tail_probability
 from streams.backtest_history import InvalidHistory, PriceHistory
@@ -38,6 +49,16 @@ FLOOR_LOOKBACK = 2500
 IMPLIED_MULTIPLE = 1.1
 DAYS_AT_ONCE = 64
 TESTED_DAYS_MIN = 30
+BUFFER, DECREASE_MAX, LAG_PERIODS, LOOKBACK_SHARE = 0.25, 0.02, 60, 0.5
+TOOLS: Mapping[str, Callable[[Floats], Floats]] = MappingProxyType(
+    {
+        "es+buffer": lambda margin_T: with_buffer(margin_T, BUFFER),
+        "es+slow": lambda margin_T: with_slow_decrease(margin_T, DECREASE_MAX),
+        "es+lag": lambda margin_T: with_lag(margin_T, LAG_PERIODS),
+        "es+peak": lambda margin_T: lookback_floor(margin_T, FLOOR_LOOKBACK, LOOKBACK_SHARE),
+    }
+)
+"""A buffer of 25 %; falls of at most 2 % a period; falls only after 60 periods; half of the ten-year peak as floor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +69,7 @@ class Settings:
     horizon: int = 1
     window: int = 500
     decay: float = 0.97
+    tools: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +185,13 @@ def _measure(archetype: Archetype, market: _Market, rows_D: Ints) -> ArchetypeRe
         for rows in np.split(rows_D, range(DAYS_AT_ONCE, rows_D.size, DAYS_AT_ONCE))
     ]
     hvar_D, filtered_D, shortfall_D, margin_D = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
-    measures = tuple(
-        _judged(name, requirement_D, gains_D, level)
-        for name, requirement_D in (("hvar", hvar_D), ("fhs-var", filtered_D), ("margin", margin_D))
-    )
     usable = shortfall_D > 0.0
+    requirements = {"hvar": hvar_D, "fhs-var": filtered_D, "margin": margin_D}
+    if market.settings.tools:
+        requirements["es"] = shortfall_D
+        if usable.all():
+            requirements |= {name: tool(shortfall_D) for name, tool in TOOLS.items()}
+    measures = tuple(_judged(name, held_D, gains_D, level) for name, held_D in requirements.items())
     statistic = shortfall_z2(gains_D[usable], filtered_D[usable], shortfall_D[usable], level)
     return ArchetypeResult(archetype, gains_D, measures, statistic)
 
@@ -231,6 +255,7 @@ def report(run: Backtest) -> dict[str, object]:
             "burn_in": BURN_IN,
             "floor_lookback": FLOOR_LOOKBACK,
             "implied_multiple": IMPLIED_MULTIPLE,
+            "tools": run.settings.tools,
         },
         "archetypes": [_archetype_report(result) for result in run.results],
         "not_measured": dict(run.not_measured),

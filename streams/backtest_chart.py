@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from streams.backtest import ArchetypeResult, Backtest
 
 _INK, _BLUE, _RED, _GREY = "#222222", "#1f5fa8", "#b3261e", "#9aa0a6"
+_LINES = {"hvar": "#e08a1e", "margin": _BLUE}
 
 
 def draw(run: Backtest, path: Path) -> None:
@@ -41,10 +42,10 @@ def _figure(run: Backtest) -> Figure:
 def _panel(axes: Axes, times: np.ndarray[tuple[int, ...], np.dtype[np.datetime64]], result: ArchetypeResult) -> None:
     loss_D = -result.gains_D
     axes.plot(times, loss_D, color=_GREY, linewidth=0.5, label="loss")
-    for measure, color in zip(result.measures, ("#e08a1e", None, _BLUE), strict=True):
-        if color is not None:
-            axes.plot(times, measure.requirement_D, color=color, linewidth=1.0, label=measure.measure)
-    margin = result.measures[-1]
+    shown = {measure.measure: measure for measure in result.measures}
+    for name, color in _LINES.items():
+        axes.plot(times, shown[name].requirement_D, color=color, linewidth=1.0, label=name)
+    margin = shown["margin"]
     axes.scatter(times[margin.hits_D], loss_D[margin.hits_D], color=_RED, s=14, zorder=3, label="above margin")
     axes.set_title(
         f"{result.archetype.name}: {result.archetype.what} (percent of notional)", loc="left", fontsize=10, color=_INK

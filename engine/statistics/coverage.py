@@ -171,6 +171,14 @@ def coverage_report(hits_T: Bools, level: float) -> CoverageReport:
     )
 
 
+def rolling_coverage(
+    pnl_T: Floats, window: int, level: float, measure: Callable[[Floats, float], float]
+) -> CoverageReport:
+    """The plain backtest: ``measure`` of the ``window`` results before each result, held against that result."""
+    requirement = rolling_requirement(pnl_T, window, level, measure)
+    return coverage_report(exceedances(np.asarray(pnl_T)[window:], requirement), level)
+
+
 def _log_likelihood(misses: int, hits: int, rate: float) -> float:
     return float(xlogy(misses, 1.0 - rate) + xlogy(hits, rate))
 

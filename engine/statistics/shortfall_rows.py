@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.errors import InvalidReference
 from engine.pricing.axes import Floats, Ints
-from engine.statistics.tails import tail_probability, tail_shares
+from engine.statistics.tails import checked_weights, tail_probability
 
 CHUNK_ACCOUNTS = 512
 """Accounts per chunk: 512 x 500 scenarios are 2 MB."""
@@ -29,13 +29,12 @@ _MINIMA_MAX = 16
 def expected_shortfall_rows(pnl_AS: Floats, level: float, weights_S: Floats | None = None) -> Floats:
     """Fractional expected shortfall of every row, shape [A]: ``weighted_expected_shortfall`` row by row.
 
-    Equal weights take the worst few of each row; unequal ones the general rule of ``engine.statistics.tails``.
+    Equal weights need only the worst few of each row, unequal ones a sort of it.
     """
     if pnl_AS.ndim != 2 or pnl_AS.shape[1] == 0:
         raise InvalidReference("pnl", f"accounts by scenarios are needed, not shape {pnl_AS.shape}")
     if weights_S is not None and np.ptp(weights_S) != 0.0:
-        rows = [float(tail_shares(-row, level, weights_S) @ -row) for row in pnl_AS]
-        return np.array(rows, dtype=np.float64)
+        return _weighted_rows(pnl_AS, float(tail_probability(level)), checked_weights(weights_S, pnl_AS.shape[1]))
     tail = pnl_AS.shape[1] * tail_probability(level)
     boundary = math.ceil(tail) - 1
     worst = _worst(pnl_AS, boundary + 1)
@@ -98,6 +97,16 @@ def account_shortfalls(
     for start, pnl_AS in account_pnl(pnl_IS, first_A, instrument_P, quantity_P, chunk):
         result_A[start : start + pnl_AS.shape[0]] = expected_shortfall_rows(pnl_AS, level, weights_S)
     return result_A
+
+
+def _weighted_rows(pnl_AS: Floats, tail: float, weights_S: Floats) -> Floats:
+    """Worst first, every scenario takes its weight until the tail is full; ties are worth the same in any order."""
+    worst_first = np.argsort(pnl_AS, axis=1)
+    weight_AS = weights_S[worst_first]
+    taken_AS = np.clip(tail - (np.cumsum(weight_AS, axis=1) - weight_AS), 0.0, weight_AS)
+    lost_AS = taken_AS * np.take_along_axis(pnl_AS, worst_first, axis=1)
+    shortfall_A: Floats = -lost_AS.sum(axis=1) / taken_AS.sum(axis=1)
+    return shortfall_A
 
 
 def _worst(pnl_AS: Floats, count: int) -> Floats:

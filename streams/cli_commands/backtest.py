@@ -37,6 +37,7 @@ DEFAULT_SERIES = ("sp500", "nasdaq")
 @click.option(
     "--archetype", "archetypes", type=click.Choice(tuple(ARCHETYPES)), multiple=True, help="Only these; repeatable."
 )
+@click.option("--tools", is_flag=True, help="Also what the means against procyclicality make of expected shortfall.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Also write a picture, FILE.png.")
 @json_option
 def command(
@@ -47,6 +48,7 @@ def command(
     window: int,
     decay: float | None,
     archetypes: tuple[str, ...],
+    tools: bool,
     plot: Path | None,
     as_json: bool,
 ) -> None:
@@ -62,7 +64,7 @@ def command(
         from streams.backtest_chart import draw
     try:
         prices = read_history(history) if history is not None else public_history(series or DEFAULT_SERIES)
-        settings = Settings(level, horizon, window, prices.decay if decay is None else decay)
+        settings = Settings(level, horizon, window, prices.decay if decay is None else decay, tools)
         run = run_backtest(prices, settings, archetypes or tuple(ARCHETYPES))
     except (InvalidHistory, EngineError) as error:
         raise InputError(str(error)) from error

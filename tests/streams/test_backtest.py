@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from engine.pricing.axes import Floats
 from engine.statistics.filtered import filtered_moves
 from engine.statistics.quantile_risk import es_fractional, var_order
-from streams.backtest import Backtest, Settings, report, run_backtest
+from streams.backtest import TOOLS, Backtest, Settings, report, run_backtest
 from streams.backtest_history import InvalidHistory, PriceHistory, parse_history, public_history
 from streams.backtest_portfolios import ARCHETYPES, Day, Moves, implied_volatility, portfolio_pnl
 from streams.cli import cli
@@ -216,6 +216,16 @@ def test_a_crash_is_counted_and_judged() -> None:
     assert margin.procyclicality is not None and margin.procyclicality.peak_to_trough > 2
 
 
+def test_tools_are_applied_to_the_shortfall_before_its_floor() -> None:
+    run = run_backtest(history(returns(400)), replace(SMALL, tools=True), ["directional"])
+    plain, margin = measure(run, "directional", "es"), measure(run, "directional", "margin")
+    assert (plain <= margin).all()
+    for name, tool in TOOLS.items():
+        assert np.array_equal(tool(plain), measure(run, "directional", name))
+        assert (measure(run, "directional", name) >= plain).all()
+    assert 8 == len(run.results[0].measures)
+
+
 def test_longer_horizons_do_not_overlap() -> None:
     run = run_backtest(history(returns(500)), replace(SMALL, horizon=5), ["directional"])
     assert {5} == set(np.diff(run.rows_D).tolist())
@@ -280,7 +290,7 @@ def test_the_command_prints_a_table_and_says_what_is_missing(tmp_path: Path) -> 
 def test_a_picture_is_written(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra embedded")
     path, picture = write_csv(tmp_path / "prices.csv", 300), tmp_path / "out.png"
-    result = run_command(path, "--window", 100, "--level", 0.95, "--archetype", "straddle", "--plot", picture, "--json")
+    result = run_command(path, "--window", 100, "--level", 0.95, "--plot", picture, "--tools")
     assert 0 == result.exit_code, result.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
 

@@ -11,6 +11,7 @@ from scipy.stats import binom, chi2
 from engine.errors import InvalidReference
 from engine.statistics import coverage
 from engine.statistics.quantile_risk import var_order
+from tests.engine.statistics.series import returns
 
 CRITICAL = 3.841458820694124
 """95 % point of chi-squared with one degree of freedom."""
@@ -100,6 +101,14 @@ def test_a_rolling_requirement_sees_only_the_days_before() -> None:
     rolled = coverage.rolling_requirement(pnl, 4, 0.5, var_order)
     assert [var_order(pnl[t - 4 : t], 0.5) for t in range(4, 10)] == list(rolled)
     assert (6,) == rolled.shape
+
+
+def test_the_plain_backtest_of_an_index() -> None:
+    pnl = returns("sp500")
+    told = coverage.rolling_coverage(pnl, 500, 0.99, var_order)
+    hits = [bool(-pnl[t] > np.sort(-pnl[t - 500 : t])[-5]) for t in range(500, pnl.size)]
+    assert (4530, sum(hits)) == (told.observations, told.exceedances)
+    assert coverage.independence(np.array(hits)) == told.independence
 
 
 def test_the_shortfall_statistic_is_zero_when_losses_are_as_expected() -> None:
