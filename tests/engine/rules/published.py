@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 
@@ -19,6 +20,7 @@ from engine.rules.rounding import exact
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 Case = dict[str, object]
+T = TypeVar("T")
 
 
 def folder() -> Path:
@@ -67,3 +69,8 @@ def close(actual: Fraction | float, wanted: object, tolerance: float) -> bool:
     target = float(number(wanted))
     scale = 1.0 if tolerance >= 1e-4 else max(1.0, abs(target))
     return abs(float(actual) - target) <= tolerance * scale
+
+
+def build(factory: Callable[..., T], given: dict[str, object], **rest: object) -> T:
+    """``factory`` with the numbers of ``given`` and ``rest`` as they are: the names of the files are its own."""
+    return factory(**numbers(given), **rest)

@@ -31,7 +31,7 @@ from engine.rules.leverage import (
 )
 from engine.rules.leverage_account import LeveragePosition, leverage_account
 from engine.rules.refusals import RuleRefusal
-from tests.engine.rules.published import Case, cases, expected, inputs, kind, number, numbers
+from tests.engine.rules.published import Case, build, cases, expected, inputs, kind, number, numbers
 
 MARKET_FIELDS = {
     "price": "price",
@@ -46,8 +46,8 @@ Result = dict[str, object]
 
 
 def market(document: object) -> LeverageMarket:
-    fields = numbers(cast(dict[str, object], document))
-    return LeverageMarket(**{MARKET_FIELDS[key]: value for key, value in fields.items()})
+    fields = cast(dict[str, object], document)
+    return build(LeverageMarket, {MARKET_FIELDS[key]: value for key, value in fields.items()})
 
 
 def position(document: object) -> LeveragePosition:

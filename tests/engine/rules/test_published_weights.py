@@ -28,13 +28,9 @@ from engine.rules.weights import (
     scaled_asset_weight,
     unrealized_pnl_weight,
 )
-from tests.engine.rules.published import Case, cases, close, expected, inputs, kind, number, numbers
+from tests.engine.rules.published import Case, build, cases, close, expected, inputs, kind, number, numbers
 
 Result = dict[str, Fraction]
-
-
-def split(given: dict[str, object]) -> tuple[MarginType, dict[str, Fraction]]:
-    return cast(MarginType, given.pop("type")), numbers(given)
 
 
 def high_leverage(document: object) -> HighLeverage:
@@ -46,7 +42,7 @@ def spot(document: object) -> SpotHolding:
     fields = dict(cast(dict[str, object], document))
     name, risky = cast(str, fields.pop("asset")), bool(fields.pop("risky", False))
     orders = cast(int, fields.pop("open_orders", 0))
-    return SpotHolding(name, risky=risky, open_orders=orders, **numbers(fields))
+    return build(SpotHolding, fields, asset=name, risky=risky, open_orders=orders)
 
 
 def perp(document: object) -> PerpHolding:
@@ -54,13 +50,8 @@ def perp(document: object) -> PerpHolding:
     name = cast(str, fields.pop("market", "market"))
     mode = fields.pop("high_leverage", None)
     prediction, orders = bool(fields.pop("prediction", False)), cast(int, fields.pop("open_orders", 0))
-    return PerpHolding(
-        name,
-        high_leverage=None if mode is None else high_leverage(mode),
-        prediction=prediction,
-        open_orders=orders,
-        **numbers(fields),
-    )
+    leverage = None if mode is None else high_leverage(mode)
+    return build(PerpHolding, fields, market=name, high_leverage=leverage, prediction=prediction, open_orders=orders)
 
 
 def holdings(given: dict[str, object]) -> tuple[list[SpotHolding], list[PerpHolding]]:
@@ -70,8 +61,9 @@ def holdings(given: dict[str, object]) -> tuple[list[SpotHolding], list[PerpHold
 
 def ratio(given: dict[str, object]) -> Result:
     mode = given.pop("high_leverage", None)
-    margin_type, rest = split(given)
-    return {"ratio": margin_ratio(margin_type, **rest, high_leverage=None if mode is None else high_leverage(mode))}
+    margin_type = cast(MarginType, given.pop("type"))
+    leverage = None if mode is None else high_leverage(mode)
+    return {"ratio": build(margin_ratio, given, margin_type=margin_type, high_leverage=leverage)}
 
 
 def perp_margin(given: dict[str, object]) -> Result:
@@ -83,15 +75,15 @@ def perp_margin(given: dict[str, object]) -> Result:
 def account(given: dict[str, object]) -> Result:
     assets, perps = holdings(given)
     margin_type, strict = cast(MarginType, given.pop("type")), bool(given.pop("strict", False))
-    terms = terms_for(assets, WeightedTerms(margin_type, strict, **numbers(given)))
+    terms = terms_for(assets, build(WeightedTerms, given, margin_type=margin_type, strict=strict))
     result = weighted_account(assets, perps, terms)
     return {"margin_requirement": result.margin_requirement, "total_collateral": result.total_collateral}
 
 
 def typed(rule: Callable[..., Fraction]) -> Callable[[dict[str, object]], Result]:
     def run(given: dict[str, object]) -> Result:
-        margin_type, rest = split(given)
-        return {"weight": rule(margin_type, **rest)}
+        margin_type = cast(MarginType, given.pop("type"))
+        return {"weight": build(rule, given, margin_type=margin_type)}
 
     return run
 
@@ -99,18 +91,18 @@ def typed(rule: Callable[..., Fraction]) -> Callable[[dict[str, object]], Result
 RULES: dict[str, Callable[[dict[str, object]], Result]] = {
     "asset_weight": typed(asset_weight),
     "liability_weight": typed(liability_weight),
-    "scaled_asset_weight": lambda i: {"weight": scaled_asset_weight(**numbers(i))},
-    "unrealized_pnl_weight": lambda i: {"weight": unrealized_pnl_weight(**numbers(i))},
+    "scaled_asset_weight": lambda i: {"weight": build(scaled_asset_weight, i)},
+    "unrealized_pnl_weight": lambda i: {"weight": build(unrealized_pnl_weight, i)},
     "margin_ratio": ratio,
     "perp_margin": perp_margin,
     "account": account,
     "net_usd_value": lambda i: {"value": net_usd_value(*holdings(i))},
-    "base_to_cover": lambda i: {"base": base_to_cover(**numbers(i))},
-    "liability_to_cover": lambda i: {"liability": liability_to_cover(**numbers(i))},
-    "socialized_funding": lambda i: {"delta_per_base": socialized_funding(**numbers(i))},
-    "perp_insurance_fee": lambda i: {"fee": perp_insurance_fee(**numbers(i))},
-    "spot_insurance_fee": lambda i: {"fee": spot_insurance_fee(**numbers(i))},
-    "escalating_fee": lambda i: {"fee": escalating_fee(**numbers(i))},
+    "base_to_cover": lambda i: {"base": build(base_to_cover, i)},
+    "liability_to_cover": lambda i: {"liability": build(liability_to_cover, i)},
+    "socialized_funding": lambda i: {"delta_per_base": build(socialized_funding, i)},
+    "perp_insurance_fee": lambda i: {"fee": build(perp_insurance_fee, i)},
+    "spot_insurance_fee": lambda i: {"fee": build(spot_insurance_fee, i)},
+    "escalating_fee": lambda i: {"fee": build(escalating_fee, i)},
 }
 
 
