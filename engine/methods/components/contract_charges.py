@@ -65,7 +65,8 @@ def collateral_value(context: MarginContext, entry: StatedCollateral) -> float:
 def confidence_charge(context: MarginContext, options: ParameterMap) -> Charge:
     """(1 - c) x confidence_margin x notional wherever a confidence c is below confidence_threshold, [U].
 
-    Perpetuals: c of spot and perpetual. Base held: the same. Options, by expiry: c of spot, perpetual if one is held,
+    Perpetuals: c of spot and perpetual. Base held: the same, spot alone without a perpetual.
+    Options, by expiry: c of spot, perpetual if one is held,
     forward, rate and volatility, on all units at spot. Collateral that moves with an underlying is charged there;
     other collateral with the first underlying, whose spot confidence it shares: c of its own price and spot.
     """
@@ -84,7 +85,7 @@ def confidence_charge(context: MarginContext, options: ParameterMap) -> Charge:
         notional_P = np.abs(table.quantity_P) * table.spot_U[u]
         held = float(notional_P[own & table.perpetual_P].sum())
         charge(u, min(spot, perpetual), held)
-        charge(u, min(spot, perpetual), float(notional_P[own & table.spot_P].sum()))
+        charge(u, min(spot, perpetual) if held else spot, float(notional_P[own & table.spot_P].sum()))
         for e in np.flatnonzero(table.unit_E == u).tolist():
             expiry = table.expiries[e][1]
             confidence = min(
