@@ -16,7 +16,7 @@ from engine.statistics import coverage, filtered, quantile_risk
 from tests.engine.statistics.series import VECTORS, returns
 
 FILE = VECTORS / "06_hvar_es.json"
-REASON = f"published vectors are not here: set CROSSMARGIN_VECTORS to their folder (looked for {FILE.name})"
+REASON = f"no published vectors at {FILE}: CROSSMARGIN_VECTORS=<folder> pytest tests/engine/statistics -k published"
 RELATIVE = {"quantlib": 1e-9, "filtered": 1e-9}
 
 
