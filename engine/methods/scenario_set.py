@@ -107,15 +107,17 @@ def _price_move(record: ParameterMap, unit: str, parameters: Parameters, path: s
 
 def _vol_mode(record: ParameterMap, path: str) -> str:
     vol = record.get("vol", "none")
-    if not isinstance(vol, str):
-        return "none"
-    if vol not in VOL_MODES:
-        raise InvalidReference(f"{path}.vol", f"must be one of {', '.join(VOL_MODES)}, or a number")
-    return vol
+    if isinstance(vol, str) and vol in VOL_MODES:
+        return vol
+    try:
+        as_number(vol, f"{path}.vol")
+    except InvalidReference:
+        raise InvalidReference(f"{path}.vol", f"must be one of {', '.join(VOL_MODES)}, or a number") from None
+    return "none"
 
 
 def _vol_move(record: ParameterMap, unit: str, parameters: Parameters, path: str) -> tuple[float, float, float]:
-    if "vol" in record and not isinstance(record["vol"], str):
+    if "vol" in record and record["vol"] not in VOL_MODES:
         return _number(record, "vol", 0.0, path), 1.0, 0.0
     if "vol_move_in_scan_ranges" in record:
         move = _number(record, "vol_move_in_scan_ranges", 0.0, path)

@@ -42,10 +42,13 @@ def stated_component(context: MarginContext, options: ParameterMap) -> Charge:
 
 def stated_instead(context: MarginContext, charge: Charge, options: ParameterMap) -> Charge:
     """``charge``, with the amounts that a portfolio states in place of its own wherever the component's use has the
-    option ``stated`` = "table.key". A market's table speaks for its underlying; the account's for the only one."""
+    option ``stated`` = "table.key". A market's table speaks for its underlying, the account's for the only underlying
+    and for charges on the account."""
     if "stated" not in options:
         return charge
     table, _, key = option_text(options, "stated").partition(".")
+    if not charge.initial.ndim:
+        return _account_instead(context, charge, table, key)
     replaced: dict[str, float] = {}
     for unit in context.units:
         value = context.unit_parameters(unit).get(table)
@@ -67,6 +70,15 @@ def stated_instead(context: MarginContext, charge: Charge, options: ParameterMap
     return Charge(
         initial, maintenance, {**charge.detail, "stated": replaced}, charge.scenario_names, charge.scenario_pnl_US
     )
+
+
+def _account_instead(context: MarginContext, charge: Charge, table: str, key: str) -> Charge:
+    stated = context.portfolio.parameters.get(table, {})
+    if not isinstance(stated, Mapping):
+        raise InvalidReference(f"parameters.{table}", "must be a table of amounts")
+    if stated.get(key) is None:
+        return charge
+    return same_charge(np.asarray(as_number(stated[key], f"parameters.{table}.{key}")), stated=key)
 
 
 def funding_provision(context: MarginContext, options: ParameterMap) -> Charge:
