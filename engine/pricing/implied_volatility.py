@@ -58,19 +58,23 @@ def implied_black76_volatility(
         )
     solvable = excess > 0.0
     excess = np.where(solvable, excess, 0.25 * smaller)
-    deviation = _solve(log_quotient(forwards, strikes), excess / smaller, (smaller - excess) / smaller)
+    deviation = _solve(
+        log_quotient(forwards, strikes), log_quotient(excess, smaller).high, (smaller - excess) / smaller
+    )
     return np.where(solvable, deviation / np.sqrt(tenors), 0.0)
 
 
-def _solve(log_moneyness: Pair, share: Floats, rest: Floats) -> Floats:
-    """The deviation at which b is ``share`` and 1 - b is ``rest``."""
+def _solve(log_moneyness: Pair, log_share: Floats, rest: Floats) -> Floats:
+    """The deviation at which ln b is ``log_share``, which no share underflows, and 1 - b is ``rest``."""
     distance = np.abs(log_moneyness.high)
-    by_share = share < 0.5
-    goal = np.where(by_share, np.log(share), np.log(rest))
-    low = np.zeros_like(share)
+    by_share = rest > 0.5
+    goal = np.where(by_share, log_share, np.log(rest))
+    low = np.zeros_like(rest)
     high = 2.0 * (40.0 + np.sqrt(2.0 * distance))
     # Far from the strike b is about exp(-h^2/2), at the strike s / sqrt(2 pi).
-    deviation = np.minimum(np.maximum(distance / np.sqrt(-2.0 * np.log(share)), ROOT_TWO_PI * share), 0.5 * high)
+    deviation = np.minimum(
+        np.maximum(distance / np.sqrt(-2.0 * log_share), ROOT_TWO_PI * np.exp(log_share)), 0.5 * high
+    )
     for _ in range(ITERATIONS_MAX):
         logarithm, slope = _logarithm(log_moneyness, deviation, by_share)
         # Both logarithms are made to grow with s, so the sign of the miss says which side the solution is on.

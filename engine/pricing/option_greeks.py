@@ -126,7 +126,8 @@ def black76_option(
         factor = np.exp(-interest * years)
     _check_positive(discount=factor)
     if rate is None:
-        interest = -np.log(factor) / per_year + 0.0
+        with np.errstate(over="ignore"):
+            interest = -np.log(factor) / per_year + 0.0
     _check_finite(rate=interest)
     growth, carry = np.ones_like(forward), np.zeros_like(forward)
     if spot is not None:
