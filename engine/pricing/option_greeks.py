@@ -5,17 +5,15 @@ publishes. Refuses contracts, quantities and marks; the digits come from ``black
 
     V = D [F N(d1) - K N(d2)] for a call, D [K N(-d2) - F N(-d1)] for a put,  F = S exp((r - q) T),  D = exp(-r T)
 
-Accuracy. Arguments count as exact. ``price``, ``delta_*``, ``gamma_*``, ``vega``, ``rho``, ``rho_fwd``, ``div_rho`` and
-both probabilities are within 1e-12 relative of the true value wherever that is above 1e-290 in magnitude, for
-discounts and growth factors whose exponent is below 1 in magnitude (an exponent adds its size times 2^-52). Of the
-others each is a product or sum of such numbers, and its error is 1e-12 of
+Accuracy. Arguments count as exact, and only results above 1e-290 in magnitude are spoken of. On a forward, every key is
+within 1e-12 relative of the true value, but for those that are differences, whose error is 1e-12 of
 
-    volga, vanna        the result x (1 + |ln(F/K)| / s / |d1|), / |d2|: the zeros of d1 and d2 are differences
-    theta, theta_fwd    the sum of the magnitudes of decay, interest and carry, which have opposite signs
-    elasticity          the result
+    volga, vanna        the value they would have with |ln(F/K)| / s + s for d1 and d2, s being volatility sqrt(T)
+    theta, theta_fwd    the sum of the magnitudes of decay, interest on both legs, and carry
 
-On spot, ln(F/K) = ln(S/K) + (r - q) T is itself such a sum: results are within 1e-12 of the true value plus what the
-sum's rounding, 2^-53 |ln(S/K)|, changes in them. It stays below 1e-12 unless the deviation is below 1e-3.
+On spot, ln(F/K) = ln(S/K) + (r - q) T is a difference too where carry brings the forward back to the strike. Its
+rounding adds 2^-51 (1 + |d|) |ln(S/K)| / s to those 1e-12, d the larger of |d1| and |d2|: no more than 5e-16 (1 + d^2)
+without such a coincidence. A discount or growth factor with an exponent above 1 in magnitude adds it times 2^-52.
 """
 
 from __future__ import annotations
