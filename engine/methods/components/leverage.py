@@ -10,8 +10,10 @@ A position is margined by the first of these that its parameters state:
                   between ``oi_lower_cap`` and ``oi_upper_cap``
     max_leverage  initial fraction 1 / max_leverage, maintenance as above
     leverage      initial fraction 1 / leverage, maintenance as above
+    default_im_fraction  for what states none of these
 
-``configured_fraction``, or a ``leverage`` beside any of the first three, is the holder's own stricter initial rate.
+``configured_fraction``, or a ``leverage`` beside any of the first three, is the holder's own stricter initial rate; a
+leverage above ``max_leverage`` and a maintenance rate above the initial one are refused.
 """
 
 from __future__ import annotations
@@ -88,12 +90,16 @@ def leverage_market(
     configured = Fraction(parameters.exact("configured_fraction")) if parameters.has("configured_fraction") else ZERO
     if parameters.has("leverage"):
         configured = max(configured, ONE / _leverage(parameters, "leverage"))
+        if parameters.has("max_leverage") and parameters.exact("leverage") > parameters.exact("max_leverage"):
+            raise InvalidReference("parameters.leverage", "is above max_leverage")
     tiers = leverage_tiers(parameters, options)
     if tiers:
         return LeverageMarket(price=price, tiers=tiers, configured_fraction=configured)
     base = _initial_fraction(parameters)
     if parameters.has("mm_fraction"):
         maintenance = share(parameters.exact("mm_fraction"), "parameters.mm_fraction")
+        if maintenance > base:
+            raise InvalidReference("parameters.mm_fraction", "is above the initial fraction")
         return LeverageMarket(
             price=price, tiers=(NotionalTier(None, base, maintenance),), configured_fraction=configured
         )
@@ -119,9 +125,10 @@ def leverage_tiers(parameters: Parameters, options: ParameterMap) -> tuple[Notio
         if not isinstance(row, list | tuple) or not 2 <= len(row) <= 3:
             raise InvalidReference(field, "must be (upper notional, initial rate, maintenance rate)")
         upper = Fraction(as_exact(row[0], field)) if len(row) == 3 and row[0] is not None else None
-        tiers.append(
-            NotionalTier(upper, share(as_exact(row[-2], field), field), share(as_exact(row[-1], field), field))
-        )
+        initial, maintenance = (share(as_exact(rate, field), field) for rate in row[-2:])
+        if maintenance > initial:
+            raise InvalidReference(field, "has a maintenance rate above its initial rate")
+        tiers.append(NotionalTier(upper, initial, maintenance))
         if i and (last := tiers[i - 1].upper) is not None and upper is not None and upper <= last:
             raise InvalidReference(field, f"bound {row[0]} does not rise")
     return with_deductions(tiers) if options.get("tiers", "marginal") == "marginal" else tuple(tiers)
@@ -187,6 +194,8 @@ def _initial_fraction(parameters: Parameters) -> Fraction:
     for name in ("max_leverage", "leverage"):
         if parameters.has(name):
             return ONE / _leverage(parameters, name)
+    if parameters.has("default_im_fraction"):
+        return share(parameters.exact("default_im_fraction"), "parameters.default_im_fraction")
     raise InvalidReference("parameters.im_fraction", "is missing: state it, max_leverage, leverage or margin_tiers")
 
 

@@ -27,7 +27,7 @@ def perpetual(underlying: str, quantity: object, **more: object) -> dict[str, An
 
 
 def dydx_document(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes of positions and updates added up by market, cash and its update too; a market's terms as its parameters."""
+    """Sizes of positions and updates added up by market, cash and its update too; a market's terms are parameters."""
     sizes: dict[str, Decimal] = {}
     for item in [*inputs.get("positions", []), *inputs.get("updates", [])]:
         sizes[item["market"]] = sizes.get(item["market"], Decimal(0)) + Decimal(str(item["size"]))
@@ -243,6 +243,9 @@ def test_dydx_requirement_never_falls_short_of_unrounded_sum(quantities: list[in
         ("dydx", {"parameters": {"price_range": 1}}, "parameters.price_range"),
         ("dydx", {"markets": {"X": {"spot": 1}}}, "positions[0].mark_price"),
         ("hyperliquid", {"parameters": {"max_leverage": "0.5"}}, "parameters.max_leverage"),
+        ("hyperliquid", {"parameters": {"leverage": 5}}, "parameters.leverage"),
+        ("isolated", {"parameters": {"leverage": 50, "mm_fraction": "0.05"}}, "parameters.mm_fraction"),
+        ("binance-um", {"parameters": {"margin_tiers": [["0.1", "0.2"]]}}, "parameters.margin_tiers[0]"),
         ("binance-um", {"parameters": {"margin_tiers": [[10, "0.1", "0.05"], [5, "0.2", "0.1"]]}},
          "parameters.margin_tiers[1]"),
         ("binance-um", {"parameters": {"margin_tiers": [["0.1"]]}}, "parameters.margin_tiers[0]"),

@@ -156,8 +156,7 @@ def test_deribit_documented_vectors() -> None:
 
 
 def test_deribit_dampener_and_delta_shock() -> None:
-    # 1,000 ETH-settled contracts would hide the dampener: a linear short of 10,000 at 2,000 loses in every tail move
-    # 20M x 0.16 = 3.2M; at +50 % the dampener takes (0.5 / 0.16 - 1) x 25,000.
+    # A linear short of 40M weighs 16 % of it in every tail; at +50 % the dampener forgives (0.5 / 0.16 - 1) x 25,000.
     document: dict[str, Any] = {
         "markets": {"SOL": {"spot": 2000, "perpetual_price": 2000}},
         "positions": [{"kind": "perpetual", "underlying": "SOL", "quantity": -20_000}],
@@ -315,7 +314,7 @@ def test_bad_input_names_its_field(method: str, document: Mapping[str, Any], fie
 
 def test_account_statement_of_components_needs_one_market() -> None:
     markets = {name: {"spot": 1} for name in ("BTC", "ETH")}
-    with pytest.raises(InvalidReference, match="parameters.mr"):
+    with pytest.raises(InvalidReference, match=r"parameters\.mr"):
         margin("okx-pm", {"markets": markets, "parameters": {"mr": {"1": 1}}})
     stated = {name: {**market, "parameters": {"mr": {"1": 5}}} for name, market in markets.items()}
     assert margin("okx-pm", {"markets": stated}).maintenance_margin == 10.0
