@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from engine.errors import InvalidReference
-from engine.methods.requirement import alone_margin
+from engine.methods.modes import compare_modes
 from engine.methods.statement import (
     PositionKind,
     StatedCollateral,
@@ -57,10 +57,10 @@ def stated_report(portfolio: StatedPortfolio, method: str) -> dict[str, object]:
         names = ", ".join(load_methods())
         hint = "reads documents of version 1" if method == METHOD.name else f"is not a method; there are {names}"
         raise SchemaError(Reason.OUT_OF_RANGE, "method", f"{method} {hint}")
-    initial, maintenance = alone_margin(portfolio, known)
+    alone = compare_modes(portfolio, known).alone
     return {
         **method_report(portfolio, known),
-        "isolated": {"initial_margin": initial, "maintenance_margin": maintenance},
+        "isolated": {"initial_margin": alone.initial_margin, "maintenance_margin": alone.maintenance_margin},
     }
 
 

@@ -1,12 +1,12 @@
 """The requirement: a portfolio under a method, from components to initial and maintenance margin.
 
-Owns the evaluation of a method. Refuses to know any method by name.
+Owns the evaluation of a method on one pool. Refuses to know any method by name, and margin modes (``modes``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from engine.methods.context import Charge, MarginContext
 from engine.methods.formula import Formula, evaluate
 from engine.methods.method import MarginMethod
 from engine.methods.registry import COMPONENTS
-from engine.methods.statement import ZERO, MarginMode, StatedPortfolio
+from engine.methods.statement import StatedPortfolio
 from engine.pricing.axes import Floats
 
 
@@ -49,41 +49,6 @@ class MarginResult:
         return self.equity - self.maintenance_margin
 
 
-def method_margin(portfolio: StatedPortfolio, method: MarginMethod) -> MarginResult:
-    """Margin of the cross-margined part of ``portfolio`` plus that of every isolated position on its own collateral.
-
-    Raises ``InvalidReference`` naming what is missing or wrong.
-    """
-    isolated = [p for p in portfolio.positions if p.mode is MarginMode.ISOLATED]
-    cross = tuple(p for p in portfolio.positions if p.mode is MarginMode.CROSS)
-    pool = replace(portfolio, positions=cross) if isolated else portfolio
-    return pool_margin(pool, method)
-
-
-def isolated_portfolios(portfolio: StatedPortfolio) -> tuple[StatedPortfolio, ...]:
-    """Each isolated position as a portfolio of its own, with its own collateral as cash."""
-    return tuple(
-        replace(
-            portfolio,
-            cash=p.isolated_collateral,
-            collateral=(),
-            orders=(),
-            positions=(replace(p, mode=MarginMode.CROSS),),
-        )
-        for p in portfolio.positions
-        if p.mode is MarginMode.ISOLATED
-    )
-
-
-def alone_margin(portfolio: StatedPortfolio, method: MarginMethod) -> tuple[float, float]:
-    """Initial and maintenance requirement if every position stood alone, without collateral to move beside it."""
-    parts = [
-        pool_margin(replace(portfolio, cash=ZERO, collateral=(), orders=(), positions=(position,)), method)
-        for position in portfolio.positions
-    ]
-    return sum(part.initial_margin for part in parts), sum(part.maintenance_margin for part in parts)
-
-
 def pool_margin(portfolio: StatedPortfolio, method: MarginMethod) -> MarginResult:
     """Margin of ``portfolio`` as one pool, whatever its positions' modes."""
     context = MarginContext(portfolio, method)
@@ -93,6 +58,11 @@ def pool_margin(portfolio: StatedPortfolio, method: MarginMethod) -> MarginResul
         if component is None:
             raise InvalidReference(f"components.{use.name}.kind", f"{use.kind} is not a component")
         charges[use.name] = stated_instead(context, component(context, use.options), use.options)
+    return combined(context, charges, method)
+
+
+def combined(context: MarginContext, charges: Mapping[str, Charge], method: MarginMethod) -> MarginResult:
+    """The result of the method's formulas on given charges: for explanations that hold a component fixed."""
     initial_U = _unit_amounts(method.initial, charges, context, initial=True)
     maintenance_U = _unit_amounts(method.maintenance, charges, context, initial=False)
     return MarginResult(
