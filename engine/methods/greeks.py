@@ -25,7 +25,7 @@ def position_greeks(context: MarginContext) -> Mapping[str, Floats]:
     moving_P = np.divide(
         table.forward_variable_P, table.forward_P, out=np.zeros_like(table.forward_P), where=table.forward_P > 0
     )
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         linear_P = np.where(table.inverse_P, 1.0 / table.price_P**2, 1.0) * table.quantity_P
         bend_P = np.where(table.inverse_P, -2.0 / table.price_P**3, 0.0) * table.quantity_P
     delta_P = np.where(table.option_P, unit.delta * scale_P * moving_P, linear_P)
