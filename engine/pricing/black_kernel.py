@@ -15,9 +15,9 @@ because m n(z1) = M n(z2). The bracket is evaluated so that no digit cancels:
                         I_k(z) is the k-th derivative of Y, the integral of u^k exp(-u^2/2 + z u) over u > 0
     otherwise           the difference as it stands; its terms exceed it at most 40 times
 
-Error budget: relative errors of density, tail probabilities and time value stay below (100 + 2 |z| max(|z|, |h|)) 2^-53,
-z their standardized distance, for results above 1e-290: 1e-14 near the strike, 1.6e-13 at 1e-290. The second term is the
-rounding of the logarithm, which alone is not carried to twice the digits: z magnifies it in the density's exponent.
+Error budget: relative errors of density, tail probabilities and time value stay below (100 + 2 |z| max(|z|, |h|)) u for
+results above 1e-290, z their standardized distance and u = 2^-53: 1e-14 near the strike, 1.6e-13 at 1e-290. The second
+term is the rounding of the logarithm, which alone is not carried to twice the digits: z magnifies it in the exponent.
 
 Sources: P. Jaeckel, "Let's be rational", Wilmott (2015), for the split by regime; I_k: NIST DLMF 12.5 (parabolic
 cylinder functions), its recurrence 12.8.1, the backward one as a continued fraction where the forward one cancels.

@@ -220,14 +220,15 @@ def test_a_keyword_out_of_range_is_named(stated: dict[str, float]) -> None:
 @given(forward=positive, ratio=moneyness, years=years, volatility=volatility, rate=rates)
 def test_call_and_put_are_at_parity(forward: float, ratio: float, years: float, volatility: float, rate: float) -> None:
     strike = forward * ratio
-    call = black76_option(forward, strike, years, volatility, 1.0, rate=rate)
-    put = black76_option(forward, strike, years, volatility, -1.0, rate=rate)
+    both = black76_option(forward, strike, years, volatility, np.array([1.0, -1.0]), rate=rate)
     discount = np.exp(-rate * years)
     rounding = 8 * 2.0**-52 * discount * max(forward, strike)
-    assert abs((call.price - put.price) - discount * (forward - strike)) <= rounding
-    assert abs((call.delta_fwd - put.delta_fwd) - discount) <= 1e-15 * discount
-    assert abs((call.itm_prob_cash + put.itm_prob_cash) - 1.0) <= 1e-15
-    assert (call.gamma_fwd, call.vega, call.volga, call.vanna) == (put.gamma_fwd, put.vega, put.volga, put.vanna)
+    assert abs((both.price[0] - both.price[1]) - discount * (forward - strike)) <= rounding
+    assert abs((both.delta_fwd[0] - both.delta_fwd[1]) - discount) <= 1e-15 * discount
+    assert abs(both.itm_prob_cash.sum() - 1.0) <= 1e-15
+    assert abs(both.itm_prob_asset.sum() - 1.0) <= 1e-15
+    for same in (both.gamma_fwd, both.vega, both.volga, both.vanna):
+        assert same[0] == same[1]
 
 
 @settings(max_examples=1000, deadline=None)
@@ -236,9 +237,7 @@ def test_prices_stay_within_their_bounds_and_grow_with_volatility(
     forward: float, ratio: float, years: float, volatility: float, sign: float
 ) -> None:
     strike = forward * ratio
-    price, dearer = (
-        float(black76_option(forward, strike, years, level, sign).price) for level in (volatility, 1.01 * volatility)
-    )
+    price, dearer = black76_option(forward, strike, years, np.array([1.0, 1.01]) * volatility, sign).price
     assert max(sign * (forward - strike), 0.0) <= price <= (forward if sign > 0 else strike) * (1 + 1e-15)
     assert dearer >= price * (1 - 1e-15)
 
@@ -246,14 +245,14 @@ def test_prices_stay_within_their_bounds_and_grow_with_volatility(
 @settings(max_examples=1000, deadline=None)
 @given(ratio=moneyness, years=years, volatility=volatility, sign=signs, power=st.integers(-30, 30))
 def test_price_is_homogeneous(ratio: float, years: float, volatility: float, sign: float, power: int) -> None:
-    unit = black76_option(1.0, ratio, years, volatility, sign)
     scale = 2.0**power
-    scaled = black76_option(scale, scale * ratio, years, volatility, sign)
+    forward = np.array([1.0, scale])
+    greeks = black76_option(forward, forward * ratio, years, volatility, sign)
     # A power of two only moves exponents, so unless something underflows the digits are the same.
-    if unit.price > 1e-280 and unit.gamma_fwd > 1e-280:
-        assert scaled.price == scale * unit.price
-        assert scaled.delta_fwd == unit.delta_fwd
-        assert scaled.gamma_fwd == unit.gamma_fwd / scale
+    if greeks.price[0] > 1e-280 and greeks.gamma_fwd[0] > 1e-280:
+        assert greeks.price[1] == scale * greeks.price[0]
+        assert greeks.delta_fwd[1] == greeks.delta_fwd[0]
+        assert greeks.gamma_fwd[1] == greeks.gamma_fwd[0] / scale
 
 
 @settings(max_examples=1000, deadline=None)
@@ -261,8 +260,7 @@ def test_price_is_homogeneous(ratio: float, years: float, volatility: float, sig
 def test_call_and_put_trade_places_with_forward_and_strike(
     forward: float, ratio: float, years: float, volatility: float
 ) -> None:
-    strike = forward * ratio
-    call = black76_option(forward, strike, years, volatility, 1.0)
-    put = black76_option(strike, forward, years, volatility, -1.0)
-    assert call.price == pytest.approx(float(put.price), rel=1e-12, abs=1e-290)
-    assert call.itm_prob_asset == pytest.approx(float(put.itm_prob_cash), rel=1e-12, abs=1e-290)
+    prices = np.array([forward, forward * ratio])
+    both = black76_option(prices, prices[::-1], years, volatility, np.array([1.0, -1.0]))
+    assert both.price[0] == pytest.approx(both.price[1], rel=1e-12, abs=1e-290)
+    assert both.itm_prob_asset[0] == pytest.approx(both.itm_prob_cash[1], rel=1e-12, abs=1e-290)
