@@ -16,6 +16,7 @@ from engine.methods.components import (
     leverage,
     liquidity,
     offsets,
+    option_rules,
     scenario_losses,
     venue_charges,
     weighted,
@@ -34,6 +35,7 @@ _FAMILIES: tuple[Mapping[str, Component], ...] = (
     offsets.COMPONENTS,
     leverage.COMPONENTS,
     weighted.COMPONENTS,
+    option_rules.COMPONENTS,
 )
 
 COMPONENTS: Mapping[str, Component] = {kind: component for family in _FAMILIES for kind, component in family.items()}
