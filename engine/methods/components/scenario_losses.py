@@ -19,13 +19,16 @@ from engine.pricing.axes import Floats
 
 def mark_value(context: MarginContext, options: ParameterMap) -> Charge:
     """Mark to market by account, []: cash + collateral at price (in units of the settlement currency) + options and
-    spot at mark + unrealized PnL and funding of perpetuals and futures. Either sign."""
+    spot at mark + unrealized PnL and funding of perpetuals and futures, each times the ``settlement_price`` of its
+    underlying (1 where not stated). Either sign."""
     portfolio, table = context.portfolio, context.table
     held = table.option_P | table.spot_P
     option_P = np.where(table.option_P & ~table.stated_mark_P, revalue(context, flat(context)).value_P, 0.0)
     stated_P = np.where(held & ((~table.option_P) | table.stated_mark_P), table.quantity_P * table.price_P, 0.0)
     funding_P = np.array([float(p.unrealized_funding) for p in table.positions])
     pnl_P = np.where(held, 0.0, table.unrealized_pnl_P + funding_P * (table.quantity_P != 0.0))
+    settlement_P = context.per_unit("settlement_price", 1.0)[table.unit_P]
+    option_P, stated_P, pnl_P = option_P * settlement_P, stated_P * settlement_P, pnl_P * settlement_P
     collateral = sum(float(c.amount) * float(c.price) for c in portfolio.collateral) / float(portfolio.stable_price)
     value = float(portfolio.cash) + collateral + float(np.sum(option_P + stated_P + pnl_P))
     return same_charge(

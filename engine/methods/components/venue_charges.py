@@ -222,6 +222,22 @@ def flat_contingency(context: MarginContext, options: ParameterMap) -> Charge:
     )
 
 
+def stated_contingencies(context: MarginContext, options: ParameterMap) -> Charge:
+    """Contingencies as a document prints them, []: the sum of quantity x rate over the rows ``contingencies`` of the
+    account, each {quantity, rate} and a text ``what``; 0 where none is stated."""
+    parameters, amounts = context.account_parameters, dict[str, float]()
+    for i, row in enumerate(parameters.items("contingencies") if parameters.has("contingencies") else ()):
+        field = f"parameters.contingencies[{i}]"
+        if not isinstance(row, Mapping):
+            raise InvalidReference(field, "must be a table of quantity and rate")
+        for name in ("quantity", "rate"):
+            if name not in row:
+                raise InvalidReference(f"{field}.{name}", "is missing")
+        amount = as_exact(row["quantity"], f"{field}.quantity") * as_exact(row["rate"], f"{field}.rate")
+        amounts[f"{i + 1} {row.get('what', '')}".strip()] = float(amount)
+    return same_charge(np.asarray(sum(amounts.values())), rows=amounts)
+
+
 def _offsetting_futures(context: MarginContext) -> Floats:
     table = context.table
     units_P = np.where(table.perpetual_P | table.future_P, coin_delta(context), 0.0)
@@ -291,5 +307,6 @@ COMPONENTS: Mapping[str, Component] = {
     "stable_hedge_charge": stable_hedge_charge,
     "borrowing_margin": borrowing_margin,
     "flat_contingency": flat_contingency,
+    "stated_contingencies": stated_contingencies,
     "volatility_shocks": volatility_shocks,
 }

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.errors import InvalidReference
+from engine.methods.method import ComponentUse
 from engine.methods.requirement import MarginResult, pool_margin
 from engine.methods.revaluation import volatility_shock
 from schemas.stated_portfolio import decode_stated_portfolio
@@ -81,6 +86,8 @@ def test_early_deribit_contingency(vector: Mapping[str, Any]) -> None:
     document = options_document(Decimal(inputs["quantity"]) / 2, Decimal(-inputs["quantity"]) / 2)
     result = margin("deribit-pm-early", {**document, "parameters": {"option_contingency_rate": inputs["rate"]}})
     assert float(result.charges["options"].initial[0]) == pytest.approx(float(vector["expected"]["charge"]))
+    as_printed = margin("deribit-pm-early", {"parameters": {"contingencies": [inputs]}})
+    assert as_printed.maintenance_margin == pytest.approx(float(vector["expected"]["charge"]))
 
 
 @needs_vectors
@@ -98,6 +105,35 @@ def test_early_deribit_volatility_shock(vector: Mapping[str, Any]) -> None:
     assert detail["BTC e"]["up"] == pytest.approx(expected, abs=float(vector["tolerance"]))
     base, days, power = (float(inputs[name]) for name in ("base_shock", "days", "power"))
     assert float(volatility_shock(base, days, power)) == pytest.approx(detail["BTC e"]["up"])
+
+
+def test_early_deribit_net_short_options_by_strike() -> None:
+    # Calls +10 and puts -20 of one strike are 10 net short, at 0.01 coins each (the edition of a 10 % price move).
+    method = load_methods()["deribit-pm-early"]
+    use = ComponentUse("options", "flat_contingency", {"of": "net_short_options", "rate": "option_contingency_rate"})
+    portfolio = read_statement(
+        decode_stated_portfolio(encoded({"v": 2, **options_document(Decimal(10), Decimal(-20))}))
+    )
+    changed = replace(method, components={**method.components, "options": use})
+    assert float(pool_margin(portfolio, changed).charges["options"].initial[0]) == pytest.approx(0.1)
+
+
+def test_early_deribit_offsetting_vega() -> None:
+    # Short a straddle of one expiry and long one of another: the smaller vega at 25 %.
+    option = {"kind": "option", "underlying": "BTC", "strike": 100, "volatility": 1, "is_call": True}
+    result = margin("deribit-pm-early", {
+        "markets": {"BTC": {"spot": 100, "expiries": {
+            "near": {"seconds_to_expiry": 73 * DAY, "forward": 100},
+            "far": {"seconds_to_expiry": 365 * DAY, "forward": 100},
+        }}},
+        "positions": [
+            {**option, "instrument": "n", "expiry": "near", "quantity": -1},
+            {**option, "instrument": "f", "expiry": "far", "quantity": 1},
+        ],
+    })  # fmt: skip
+    d1 = 0.5 * math.sqrt(0.2)
+    near_vega = 100 * math.sqrt(0.2) * math.exp(-0.5 * d1**2) / math.sqrt(2 * math.pi)
+    assert float(result.charges["vega"].initial[0]) == pytest.approx(0.25 * near_vega)
 
 
 def options_document(calls: Decimal, puts: Decimal) -> dict[str, Any]:
@@ -190,6 +226,72 @@ def test_deribit_offsets_only_inside_a_correlation_set() -> None:
     assert capped.charges["worst_case"].initial.sum() == pytest.approx(150)
     insured = correlated(pnl_offset="0.6", correlation_set=True, correlation_contingency_rate=1)
     assert float(insured.charges["correlation_contingency"].initial) == pytest.approx(400 - 80)
+
+
+def test_cross_settlement_is_priced_in_the_numeraire() -> None:
+    # The documented coin portfolio again, in dollars: every amount times the price of the coin.
+    market = {**DERIBIT["markets"]["BTC"], "parameters": {"settlement_price": "65666.19"}}
+    positions = [{**DERIBIT["positions"][0], "entry_price": "60000"}, DERIBIT["positions"][1]]
+    stated = {name: Decimal(value) * Decimal("65666.19") for name, value in DERIBIT["parameters"].items()}
+    result = margin("deribit-pm", {
+        "markets": {"BTC": market}, "positions": positions, "parameters": stated,
+    })  # fmt: skip
+    assert result.initial_margin == pytest.approx(0.12286134336095 * 65666.19)
+    usd = 0.314538364 * 65910.57
+    assert result.equity == pytest.approx((usd / 60000 - usd / 65910.57) * 65666.19)
+
+
+BOOK = st.lists(
+    st.tuples(st.integers(-50, 50), st.sampled_from(["perpetual", "call", "put"]), st.integers(60, 140)), max_size=4
+)
+
+
+def book(*rows: tuple[int, str, int]) -> dict[str, Any]:
+    positions: list[dict[str, Any]] = []
+    for i, (quantity, kind, strike) in enumerate(rows):
+        position: dict[str, Any] = {"instrument": f"p{i}", "underlying": "BTC", "quantity": quantity}
+        if kind == "perpetual":
+            positions.append({**position, "kind": "perpetual"})
+        else:
+            terms = {"kind": "option", "strike": strike, "is_call": kind == "call", "volatility": "0.6", "expiry": "e"}
+            positions.append({**position, **terms})
+    expiries = {"e": {"seconds_to_expiry": 20 * DAY, "forward": 100}}
+    return {"markets": {"BTC": {"spot": 100, "perpetual_price": 100, "expiries": expiries}}, "positions": positions}
+
+
+@settings(max_examples=40, deadline=None)
+@given(first=BOOK, second=BOOK)
+def test_paradex_merging_books_never_raises_the_requirement(
+    first: list[tuple[int, str, int]], second: list[tuple[int, str, int]]
+) -> None:
+    merged = margin("paradex-pm", book(*first, *second)).initial_margin
+    apart = margin("paradex-pm", book(*first)).initial_margin + margin("paradex-pm", book(*second)).initial_margin
+    assert merged <= apart + 1e-6
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    btc=st.integers(-100, 100),
+    eth=st.integers(-100, 100),
+    offset=st.integers(0, 10),
+    cap=st.sampled_from([0, 5, 10**6]),
+)
+def test_deribit_offset_lies_between_full_netting_and_none(btc: int, eth: int, offset: int, cap: int) -> None:
+    document = {
+        "markets": {"BTC": {"spot": 100, "perpetual_price": 100}, "ETH": {"spot": 100, "perpetual_price": 100}},
+        "positions": [
+            {"kind": "perpetual", "instrument": "b", "underlying": "BTC", "quantity": btc},
+            {"kind": "perpetual", "instrument": "e", "underlying": "ETH", "quantity": eth},
+        ],
+    }
+    terms = {"price_range": "0.2", "correlation_set": True, "correlation_contingency_rate": 1}
+    result = margin("deribit-pm", {
+        **document, "parameters": {**terms, "pnl_offset": offset / 10, "max_offsetable_pnl": cap},
+    })  # fmt: skip
+    loss = float(result.charges["worst_case"].initial.sum())
+    alone = 20.0 * (abs(btc) + abs(eth))
+    assert 20.0 * abs(btc + eth) - 1e-6 <= loss <= alone + 1e-6
+    assert loss + float(result.charges["correlation_contingency"].initial) == pytest.approx(alone)
 
 
 def test_inverse_option_is_valued_in_coins() -> None:
@@ -297,6 +399,7 @@ def test_early_deribit_offsetting_futures() -> None:
         ("deribit-pm", {"parameters": {"correlation_set": "yes"}}, "parameters.correlation_set"),
         ("deribit-pm", {"scenarios": [{"group": "extended"}]}, "scenarios[0]"),
         ("deribit-pm", {"parameters": {"mmp_margin": "much"}}, "parameters.mmp_margin"),
+        ("deribit-pm-early", {"parameters": {"contingencies": [{"quantity": 1}]}}, "parameters.contingencies[0].rate"),
         ("okx-pm", {"parameters": {"mr": {"1": "x"}}}, "parameters.mr.1"),
         ("okx-pm", {"parameters": {"mr": {"1": 1}}, "markets": {}}, "parameters.mr"),
         ("okx-pm", {"parameters": {"minimum_charge_tiers": [[10, 1], [5, 2]]}}, "tiers"),
