@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.methods.components import (
+    collateral_credit,
     contract_charges,
     correlation,
     delta_charges,
@@ -35,6 +36,7 @@ _FAMILIES: tuple[Mapping[str, Component], ...] = (
     offsets.COMPONENTS,
     leverage.COMPONENTS,
     weighted.COMPONENTS,
+    collateral_credit.COMPONENTS,
     option_rules.COMPONENTS,
 )
 

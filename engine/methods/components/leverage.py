@@ -24,6 +24,7 @@ from fractions import Fraction
 import numpy as np
 
 from engine.errors import InvalidReference
+from engine.methods.components.collateral_credit import collateral_credit
 from engine.methods.components.venue_charges import decimal_text
 from engine.methods.context import Charge, Component, MarginContext
 from engine.methods.parameters import Parameters, as_exact
@@ -49,11 +50,16 @@ def leverage_margin(context: MarginContext, options: ParameterMap) -> Charge:
 
 def leverage_equity(context: MarginContext, options: ParameterMap) -> Charge:
     """Net collateral, []: cash, settled funding and every position's notional and quote balance, or its unrealized PnL;
-    collateral at price. Options as ``leverage_margin``, which see."""
+    collateral at its credit (``collateral_credit``). Options as ``leverage_margin``, which see."""
     account = exact_account(context, options)
-    held = sum((Fraction(c.amount) * Fraction(c.price) for c in context.portfolio.collateral), ZERO)
-    value = account.net_collateral + held / Fraction(context.portfolio.stable_price)
-    return Charge(np.asarray(float(value)), np.asarray(float(value)), {"net_collateral": decimal_text(value)})
+    initial, maintenance, credits = collateral_credit(context)
+    stable = Fraction(context.portfolio.stable_price)
+    value = account.net_collateral + maintenance / stable
+    return Charge(
+        np.asarray(float(account.net_collateral + initial / stable)),
+        np.asarray(float(value)),
+        {"net_collateral": decimal_text(value), "collateral_credit": credits},
+    )
 
 
 def exact_account(context: MarginContext, options: ParameterMap) -> LeverageAccount:

@@ -111,12 +111,13 @@ def _flags(context: MarginContext, name: str) -> Bools:
 
 def worst_case(context: MarginContext, options: ParameterMap) -> Charge:
     """Largest loss of the risk matrix, [U]: of the whole correlation set, or of the underlying by itself. ``detail``
-    holds each position's bucket PnL (``initial_risk_vectors``); the scenarios' PnL are the aggregated vectors."""
+    holds each position's bucket PnL in its settlement currency (``initial_risk_vectors``); the scenarios' PnL are the
+    aggregated vectors, in the numeraire."""
     matrix = risk_matrix(context)
     vectors = {p.instrument: matrix.initial_PS[i].tolist() for i, p in enumerate(context.portfolio.positions)}
     return Charge(
         matrix.loss_U, matrix.loss_U, {"initial_risk_vectors": vectors},
-        matrix.names, matrix.aggregated_US, matrix.worst_U,
+        matrix.names, matrix.aggregated_US * settlement_price(context)[:, None], matrix.worst_U,
     )  # fmt: skip
 
 
@@ -124,6 +125,8 @@ def correlation_contingency(context: MarginContext, options: ParameterMap) -> Ch
     """What is charged for relying on correlation, []: ``correlation_contingency_rate`` x (sum of the worst cases of
     the underlyings by themselves - worst case together). The venue names the charge and prints 0 where nothing is
     offset; its formula is not published, this form is ours: at rate 1 no credit for correlation is left."""
+    if not _flags(context, "correlation_set").any():
+        return same_charge(np.zeros(()), credit=0.0)
     matrix = risk_matrix(context)
     credit = max(float(matrix.alone_U.sum() - matrix.loss_U.sum()), 0.0)
     rate = context.account_parameters.number("correlation_contingency_rate")

@@ -1,7 +1,6 @@
-"""Weighted accounts as components: assets and liabilities by weights that depend on size, collateral credit by tiers.
+"""Weighted accounts as components: assets and liabilities by weights that depend on size.
 
-Owns the way from a stated portfolio to ``engine.rules.weighted_account`` and to ``engine.rules.tiers``. Refuses the
-rules themselves.
+Owns the way from a stated portfolio to ``engine.rules.weighted_account``. Refuses the rules themselves.
 """
 
 from __future__ import annotations
@@ -13,13 +12,11 @@ import numpy as np
 
 from engine.errors import InvalidReference
 from engine.methods.components.leverage import mark_price
-from engine.methods.components.scenario_losses import mark_value
-from engine.methods.components.venue_charges import decimal_text, tier_rows
+from engine.methods.components.venue_charges import decimal_text
 from engine.methods.context import Charge, Component, MarginContext, same_charge
 from engine.methods.parameters import Parameters, as_exact
 from engine.methods.statement import MarginMode, ParameterMap, PositionKind, StatedCollateral, StatedPosition
-from engine.rules.rounding import ONE, ZERO
-from engine.rules.tiers import collateral_value_by_tiers
+from engine.rules.rounding import ZERO
 from engine.rules.weighted_account import WeightedAccount, net_usd_value, terms_for, weighted_account
 from engine.rules.weighted_holdings import PerpHolding, SpotHolding, WeightedTerms
 from engine.rules.weights import HighLeverage, MarginType
@@ -195,59 +192,8 @@ def _detail(account: WeightedAccount) -> dict[str, object]:
     }
 
 
-def adjusted_equity(context: MarginContext, options: ParameterMap) -> Charge:
-    """Equity with collateral at its credit, []: cash, options, PnL at mark and of every collateral entry
-
-        tiers            credit by marginal tiers, rows (upper bound, rate), in ``tiers_in`` = "value" or "amount"
-        collateral_rate  min(value, value x rate)
-        neither          value x (1 - haircut), maintenance haircut, and both haircuts for the initial requirement
-
-    A debt counts in full. Sources: OKX discount tiers; Binance, adjusted equity of uniMMR; Bybit value ratios."""
-    base = float(mark_value(context, {}).maintenance)
-    initial = maintenance = ZERO
-    credits: dict[str, str] = {}
-    for i, entry in enumerate(context.portfolio.collateral):
-        value = Fraction(entry.amount) * Fraction(entry.price)
-        own = _credit(context, entry, i)
-        first, later = _after_haircuts(entry, value) if own is None else (own, own)
-        credits[entry.asset] = decimal_text(later)
-        initial += first - value
-        maintenance += later - value
-    stable = Fraction(context.portfolio.stable_price)
-    return Charge(
-        np.asarray(base + float(initial / stable)),
-        np.asarray(base + float(maintenance / stable)),
-        {"collateral_credit": credits},
-    )
-
-
-def _after_haircuts(entry: StatedCollateral, value: Fraction) -> tuple[Fraction, Fraction]:
-    """Credit for the initial and for the maintenance requirement."""
-    both = min(Fraction(entry.maintenance_haircut) + Fraction(entry.initial_haircut), ONE)
-    return min(value, value * (ONE - both)), min(value, value * (ONE - Fraction(entry.maintenance_haircut)))
-
-
-def _credit(context: MarginContext, entry: StatedCollateral, index: int) -> Fraction | None:
-    parameters = context.collateral_parameters(entry)
-    try:
-        if parameters.has("tiers"):
-            tiers_in = parameters.text("tiers_in", "value")
-            if tiers_in not in ("value", "amount"):
-                raise InvalidReference("parameters.tiers_in", "must be value or amount")
-            return collateral_value_by_tiers(
-                entry.amount, entry.price, tier_rows(parameters, "tiers"), "amount" if tiers_in == "amount" else "value"
-            )
-        if parameters.has("collateral_rate"):
-            value = Fraction(entry.amount) * Fraction(entry.price)
-            return min(value, value * Fraction(parameters.exact("collateral_rate")))
-    except InvalidReference as error:
-        raise InvalidReference(f"collateral[{index}].{error.field}", error.detail) from error
-    return None
-
-
 COMPONENTS: Mapping[str, Component] = {
     "weighted_account": weighted_requirement,
     "weighted_collateral": weighted_collateral,
     "weighted_net_value": weighted_net_value,
-    "adjusted_equity": adjusted_equity,
 }

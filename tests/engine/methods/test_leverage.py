@@ -261,3 +261,19 @@ def test_bad_input_names_its_field(method: str, change: Mapping[str, Any], field
     with pytest.raises(InvalidReference) as error:
         margin(method, document)
     assert error.value.field == field
+
+
+@pytest.mark.parametrize(
+    "method", ["paradex-pm", "deribit-pm", "okx-pm", "dydx", "hyperliquid", "binance-um", "isolated"]
+)
+def test_haircuts_count_in_equity_and_debts_in_full(method: str) -> None:
+    loans = {"borrow_initial_rate": 0, "borrow_maintenance_rate": 0} if method in ("okx-pm", "binance-um") else {}
+    result = margin(method, {
+        "cash": 10,
+        "collateral": [
+            {"asset": "A", "amount": 100, "price": 1, "maintenance_haircut": "0.1", "initial_haircut": "0.05"},
+            {"asset": "B", "amount": -20, "price": 1, "maintenance_haircut": "0.1"},
+        ],
+        "parameters": loans,
+    })  # fmt: skip
+    assert (result.equity_initial, result.equity) == (10 + 85 - 20, 10 + 90 - 20)
