@@ -11,19 +11,21 @@ closes inside a step, and then bisects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from engine.errors import InvalidReference
+from engine.methods.context import MarginContext
+from engine.methods.greeks import position_greeks
 from engine.methods.method import MarginMethod
 from engine.methods.modes import AccountMargin, account_margin
-from engine.methods.statement import StatedPortfolio, StatedPosition
+from engine.methods.statement import ONE, StatedPortfolio, StatedPosition
 from engine.methods.what_if import Fill, filled, marks, moved
 
 STEPS = 40
 TOLERANCE = 1e-6
-"""Of a relative move, and of a traded quantity relative to the largest one looked at."""
+"""Of a relative move; of a traded quantity relative to itself."""
 SPOT_UP, SPOT_DOWN, VOL_UP, VOL_DOWN = 2.0, 0.99, 4.0, 0.95
 """How far a factor is followed: prices to three times and a hundredth, volatilities to five times and a twentieth."""
 GRADIENT_STEP = 1e-4
@@ -156,8 +158,9 @@ def cheapest_restoring_trade(
 ) -> RestoringTrade | None:
     """The cheapest trade in one of the portfolio's instruments, at mark, that lifts every pool to its maintenance (or
     ``initial``) requirement. It costs ``spread`` x units x price, of options and spot x units x spot, paid in cash.
-    Looked at: quantities up to the position or up to the notional of all positions, whichever is more. None if the
-    account is in order or no single trade helps. Raises ``InvalidReference``."""
+    Looked at, on both sides: quantities up to the position or the notional of all positions, whichever is more, in
+    steps that include tenths of the position and of what makes delta neutral. None if the account is in order or none
+    of them helps. Raises ``InvalidReference``."""
     if spread < 0:
         raise InvalidReference("spread", "must not be negative")
     before = account_margin(portfolio, method)
@@ -165,17 +168,36 @@ def cheapest_restoring_trade(
         return None
     prices = _unit_prices(portfolio, method)
     gross = sum(abs(p.quantity * p.multiplier) * price for p, price in zip(portfolio.positions, prices, strict=True))
+    neutral = _neutral_quantities(portfolio, method)
     best: RestoringTrade | None = None
-    for position, price in zip(portfolio.positions, prices, strict=True):
+    for i, (position, price) in enumerate(zip(portfolio.positions, prices, strict=True)):
         worth = position.multiplier * price
         if worth <= 0:
             continue
-        most = max(abs(position.quantity), gross / worth)
+        most = float(max(abs(position.quantity), gross / worth))
+        sizes = _looked_at(float(abs(position.quantity)), min(neutral[i], most), most)
         for side in (1, -1):
-            trade = _curing_trade(portfolio, method, position, side, most, spread * worth, initial)
+            trade = _curing_trade(portfolio, method, position, side, sizes, spread * worth, initial)
             if trade is not None and (best is None or trade.cost < best.cost):
                 best = trade
     return best
+
+
+def _neutral_quantities(portfolio: StatedPortfolio, method: MarginMethod) -> list[float]:
+    """Contracts of each instrument that bring its underlying's delta to 0; 0 for what has no delta."""
+    one = replace(portfolio, positions=tuple(replace(p, quantity=ONE, delta=None) for p in portfolio.positions))
+    context = MarginContext(portfolio, method)
+    net_U = context.sum_by_unit(position_greeks(context)["delta"])
+    unit_P = position_greeks(MarginContext(one, method))["delta"]
+    return [
+        float(abs(net_U[u] / delta)) if delta else 0.0 for u, delta in zip(context.table.unit_P, unit_P, strict=True)
+    ]
+
+
+def _looked_at(held: float, neutral: float, most: float) -> list[float]:
+    """Quantities to try, rising: tenths of the position and of what makes delta neutral, and halvings of ``most``."""
+    tenths = [whole * k / 10.0 for whole in (held, neutral) for k in range(1, 11)]
+    return sorted({size for size in (*tenths, *(most * 0.5**k for k in range(14))) if size > 0.0})
 
 
 def _curing_trade(
@@ -183,7 +205,7 @@ def _curing_trade(
     method: MarginMethod,
     position: StatedPosition,
     side: int,
-    most: Decimal,
+    sizes: Sequence[float],
     unit_cost: Decimal,
     initial: bool,
 ) -> RestoringTrade | None:
@@ -194,7 +216,7 @@ def _curing_trade(
         fill = Fill(position.instrument, quantity * side, None, quantity * unit_cost)
         return account_margin(filled(portfolio, method, fill), method)
 
-    size = _smallest_cure(lambda size: _left(after(size), initial=initial), float(most))
+    size = _smallest_cure(lambda size: _left(after(size), initial=initial), sizes)
     if size is None:
         return None
     closes = position.quantity * side < 0 and size <= abs(float(position.quantity))
@@ -215,13 +237,13 @@ def _unit_prices(portfolio: StatedPortfolio, method: MarginMethod) -> list[Decim
     ]
 
 
-def _smallest_cure(left: Callable[[float], float], most: float) -> float | None:
-    """Smallest quantity up to ``most`` with nothing short, from above, to ``TOLERANCE`` x ``most``."""
+def _smallest_cure(left: Callable[[float], float], sizes: Sequence[float]) -> float | None:
+    """Smallest quantity with nothing short, from above, between the first of ``sizes`` that cures and the one before
+    it; to ``TOLERANCE`` relative. None if none of them cures."""
     low = 0.0
-    for step in range(1, STEPS + 1):
-        high = most * step / STEPS
+    for high in sizes:
         if left(high) >= 0.0:
-            while high - low > TOLERANCE * most:
+            while high - low > TOLERANCE * high:
                 middle = (low + high) / 2.0
                 low, high = (low, middle) if left(middle) >= 0.0 else (middle, high)
             return high
