@@ -19,6 +19,7 @@ leverage above ``max_leverage`` and a maintenance rate above the initial one are
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -75,6 +76,8 @@ def exact_account(context: MarginContext, options: ParameterMap) -> LeverageAcco
             raise InvalidReference(f"positions[{p}].kind", f"this method does not margin {position.kind.value}")
         parameters = context.position_parameters(position)
         market = leverage_market(position, portfolio, parameters, options, p)
+        index = Fraction(context.unit_parameters(position.underlying).exact("funding_index", ZERO_DECIMAL))
+        market = replace(market, funding_index=index)
         if position.instrument in markets:
             raise InvalidReference(f"positions[{p}].instrument", f"{position.instrument} is held twice")
         markets[position.instrument] = market
@@ -116,7 +119,6 @@ def leverage_market(
         open_interest=Fraction(parameters.exact("open_interest", ZERO_DECIMAL)),
         lower_cap=Fraction(parameters.exact("oi_lower_cap", ZERO_DECIMAL)),
         upper_cap=Fraction(parameters.exact("oi_upper_cap", ZERO_DECIMAL)),
-        funding_index=Fraction(parameters.exact("funding_index", ZERO_DECIMAL)),
         configured_fraction=configured,
     )
 
@@ -167,12 +169,16 @@ def _holding(
     value: Fraction | None,
 ) -> LeveragePosition:
     """Size and quote balance: together with the notional they add to net collateral the position's unrealized PnL,
-    or the ``value`` of what is paid for in full."""
+    or the ``value`` of what is paid for in full. A ``quote_balance`` among the position's own parameters stands as it
+    is; its own ``funding_index`` is the market's index when it was last settled."""
     size = Fraction(position.quantity) * Fraction(position.multiplier)
     notional = size * market.price
-    last = Fraction(parameters.exact("funding_index_last")) if parameters.has("funding_index_last") else None
+    own = Parameters(position.parameters)
+    last = Fraction(own.exact("funding_index")) if own.has("funding_index") else None
     funding = Fraction(position.unrealized_funding) if size else ZERO
-    if value is not None:
+    if own.has("quote_balance"):
+        balance = Fraction(own.exact("quote_balance"))
+    elif value is not None:
         balance = value - notional
     elif position.unrealized_pnl is not None:
         balance = Fraction(position.unrealized_pnl) - notional

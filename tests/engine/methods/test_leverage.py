@@ -29,15 +29,21 @@ def perpetual(underlying: str, quantity: object, **more: object) -> dict[str, An
 def dydx_document(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Sizes of positions and updates added up by market, cash and its update too; a market's terms are parameters."""
     sizes: dict[str, Decimal] = {}
+    own: dict[str, dict[str, Any]] = {}
     for item in [*inputs.get("positions", []), *inputs.get("updates", [])]:
         sizes[item["market"]] = sizes.get(item["market"], Decimal(0)) + Decimal(str(item["size"]))
+        own.setdefault(item["market"], {}).update({k: v for k, v in item.items() if k not in ("market", "size")})
     cash = Decimal(str(inputs.get("cash", 0))) + Decimal(str(inputs.get("cash_update", 0)))
     markets = {}
     for name, market in inputs["markets"].items():
         terms = {"oi_lower_cap": 0, "oi_upper_cap": 0, **market}
         price = terms.pop("price")
         markets[name] = {"spot": price, "perpetual_price": price, "parameters": terms}
-    return {"cash": cash, "markets": markets, "positions": [perpetual(name, size) for name, size in sizes.items()]}
+    return {
+        "cash": cash,
+        "markets": markets,
+        "positions": [perpetual(name, size, parameters=own[name]) for name, size in sizes.items()],
+    }
 
 
 @needs_vectors
@@ -151,8 +157,9 @@ def test_dydx_funding_settles_downward() -> None:
     result = margin("dydx", {
         "cash": 10,
         "markets": {"X": {"spot": 1, "perpetual_price": 1, "parameters": {"funding_index": "0.0000005"}}},
-        "positions": [perpetual("X", 3, parameters={"funding_index_last": 0})],
+        "positions": [perpetual("X", 3, parameters={"funding_index": 0, "quote_balance": "-2"})],
     })  # fmt: skip
+    assert result.equity == 10 + 3 - 2 - 0.000002
     assert result.charges["margin"].detail["funding"] == "-0.000002"
 
 
