@@ -19,6 +19,8 @@ from engine.methods.components import (
     offsets,
     option_rules,
     scenario_losses,
+    span,
+    span_spreads,
     venue_charges,
     weighted,
 )
@@ -38,6 +40,8 @@ _FAMILIES: tuple[Mapping[str, Component], ...] = (
     weighted.COMPONENTS,
     collateral_credit.COMPONENTS,
     option_rules.COMPONENTS,
+    span.COMPONENTS,
+    span_spreads.COMPONENTS,
 )
 
 COMPONENTS: Mapping[str, Component] = {kind: component for family in _FAMILIES for kind, component in family.items()}
