@@ -13,6 +13,7 @@ from engine.methods.components import (
     correlation,
     delta_charges,
     expiry_losses,
+    groups,
     history,
     leverage,
     liquidity,
@@ -42,6 +43,7 @@ _FAMILIES: tuple[Mapping[str, Component], ...] = (
     option_rules.COMPONENTS,
     span.COMPONENTS,
     span_spreads.COMPONENTS,
+    groups.COMPONENTS,
 )
 
 COMPONENTS: Mapping[str, Component] = {kind: component for family in _FAMILIES for kind, component in family.items()}
