@@ -49,8 +49,10 @@ class MarginContext:
         self.portfolio = portfolio
         self.method = method
         self.units = tuple(portfolio.markets)
-        self.account_parameters = Parameters(portfolio.parameters, method.parameters)
+        self._asked: set[str] = set()
+        self.account_parameters = Parameters(portfolio.parameters, method.parameters, asked=self._asked)
         known = {*method.parameters, *method.allowed, *(n for table in method.underlyings.values() for n in table)}
+        self._known = frozenset(known)
         for name in portfolio.parameters:
             if name not in known:
                 raise InvalidReference(f"parameters.{name}", f"is not a parameter of {method.name}")
@@ -80,6 +82,7 @@ class MarginContext:
             portfolio.parameters,
             method.underlyings.get(unit, {}),
             method.parameters,
+            asked=self._asked,
         )
 
     def position_parameters(self, position: StatedPosition) -> Parameters:
@@ -93,7 +96,20 @@ class MarginContext:
         own = assets.get(collateral.asset, {}) if isinstance(assets, Mapping) else {}
         if not isinstance(own, Mapping):
             raise InvalidReference(f"parameters.assets.{collateral.asset}", "must be a table")
-        return Parameters(collateral.parameters, self.portfolio.parameters, own, self.method.parameters)
+        maps = (collateral.parameters, self.portfolio.parameters, own, self.method.parameters)
+        return Parameters(*maps, asked=self._asked)
+
+    def refuse_unasked(self) -> None:
+        """Once every component has run: refuse a name, stated for a market, a position or a collateral entry, that the
+        method neither has nor asked for. It would be a mistake without an effect."""
+        portfolio = self.portfolio
+        stated = [(f"markets.{unit}", market.parameters) for unit, market in portfolio.markets.items()]
+        stated += [(f"positions[{i}]", position.parameters) for i, position in enumerate(portfolio.positions)]
+        stated += [(f"collateral[{i}]", entry.parameters) for i, entry in enumerate(portfolio.collateral)]
+        for path, parameters in stated:
+            for name in parameters:
+                if name not in self._known and name not in self._asked:
+                    raise InvalidReference(f"{path}.parameters.{name}", f"is not a parameter of {self.method.name}")
 
     def per_unit(self, name: str, default: float | None = None) -> Floats:
         """The number ``name`` for every underlying, [U]."""

@@ -20,21 +20,27 @@ class Parameters:
     """A chain of maps, the first that has a name wins: position, market, account, the method's for the underlying,
     the method's own."""
 
-    __slots__ = ("_maps",)
+    __slots__ = ("_asked", "_maps")
 
-    def __init__(self, *maps: ParameterMap) -> None:
+    def __init__(self, *maps: ParameterMap, asked: set[str] | None = None) -> None:
         self._maps = maps
+        self._asked = set() if asked is None else asked
 
     def over(self, first: ParameterMap) -> Parameters:
         """The same chain with ``first`` before it."""
-        return Parameters(first, *self._maps) if first else self
+        return Parameters(first, *self._maps, asked=self._asked) if first else self
+
+    def only(self, values: ParameterMap) -> Parameters:
+        """``values`` alone, without the chain behind them."""
+        return Parameters(values, asked=self._asked)
 
     def has(self, name: str) -> bool:
         """Whether ``name`` is stated and not null."""
         return self.get(name) is not None
 
     def get(self, name: str) -> ParameterValue:
-        """The value of ``name``, None if nobody states it."""
+        """The value of ``name``, None if nobody states it. Whoever gave ``asked`` learns that it was asked for."""
+        self._asked.add(name)
         for values in self._maps:
             if name in values:
                 return values[name]

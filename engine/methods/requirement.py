@@ -58,7 +58,9 @@ def pool_margin(portfolio: StatedPortfolio, method: MarginMethod) -> MarginResul
         if component is None:
             raise InvalidReference(f"components.{use.name}.kind", f"{use.kind} is not a component")
         charges[use.name] = stated_instead(context, component(context, use.options), use.options)
-    return combined(context, charges, method)
+    result = combined(context, charges, method)
+    context.refuse_unasked()
+    return result
 
 
 def combined(context: MarginContext, charges: Mapping[str, Charge], method: MarginMethod) -> MarginResult:

@@ -16,10 +16,12 @@ from engine.errors import InvalidReference
 from engine.methods.statement import PositionKind, StatedExpiry, StatedMarket, StatedPortfolio, StatedPosition
 from engine.pricing.axes import Bools, Floats, Ints
 from engine.pricing.black76 import black76
+from engine.pricing.settlement_window import WINDOW_SECONDS, settlement_window_forward
+from engine.pricing.svi import svi_volatility
 
 DAY_SECONDS = 86_400.0
 YEAR_SECONDS = 365.0 * DAY_SECONDS
-SETTLEMENT_WINDOW_SECONDS = 1_800.0
+SVI_NAMES = ("a", "b", "rho", "m", "sigma")
 VOLATILITY_MAX = 10
 """A volatility above 1,000 % is a unit error, not a market; inside the settlement window only the deviation counts."""
 DEVIATION_MAX = 12
@@ -156,7 +158,7 @@ def _check(position: StatedPosition, portfolio: StatedPortfolio, path: str) -> N
 def _check_volatility(volatility: float, seconds: float, field: str) -> None:
     if volatility <= 0.0:
         raise InvalidReference(field, "must be above 0")
-    if seconds >= SETTLEMENT_WINDOW_SECONDS and volatility > VOLATILITY_MAX:
+    if seconds >= WINDOW_SECONDS and volatility > VOLATILITY_MAX:
         raise InvalidReference(field, f"must be at most {VOLATILITY_MAX} (1,000 %)")
     if seconds > 0.0 and volatility * np.sqrt(seconds / YEAR_SECONDS) > DEVIATION_MAX:
         raise InvalidReference(field, f"its deviation until expiry must be at most {DEVIATION_MAX}")
@@ -174,13 +176,11 @@ def _check_market(name: str, market: StatedMarket) -> None:
 
 
 def _fixed(expiry: StatedExpiry) -> float:
-    """The part of the forward that the settlement window has fixed: linear over its last 30 minutes."""
+    """The part of the forward that the settlement window has fixed."""
     if expiry.forward_fixed is not None:
         return float(expiry.forward_fixed)
-    seconds = max(float(expiry.seconds_to_expiry), 0.0)
-    if seconds >= SETTLEMENT_WINDOW_SECONDS:
-        return 0.0
-    return float(expiry.forward) * (SETTLEMENT_WINDOW_SECONDS - seconds) / SETTLEMENT_WINDOW_SECONDS
+    _, fixed = settlement_window_forward(float(expiry.forward), float(expiry.seconds_to_expiry))
+    return float(fixed)
 
 
 def _volatility(position: StatedPosition, portfolio: StatedPortfolio, index: int) -> float:
@@ -193,21 +193,18 @@ def _volatility(position: StatedPosition, portfolio: StatedPortfolio, index: int
 
 
 def slice_volatility(expiry: StatedExpiry, strike: Decimal, index: int) -> float:
-    """Volatility of ``strike`` on the expiry's raw SVI slice: w = a + b (rho (k - m) + sqrt((k - m)^2 + sigma^2)),
-    k = ln(K/F) bounded to +-4 sqrt(a + b sigma), w at most 144. Source: Gatheral (2004), bounds of Derive's feed."""
+    """Volatility of ``strike`` on the expiry's raw SVI slice; see ``engine.pricing.svi``."""
     assert expiry.svi is not None
-    svi = {name: float(value) for name, value in expiry.svi.items()}
-    for name in ("a", "b", "rho", "m", "sigma"):
+    path, svi = f"positions[{index}].expiry.svi", {name: float(value) for name, value in expiry.svi.items()}
+    for name in SVI_NAMES:
         if name not in svi:
-            raise InvalidReference(f"positions[{index}].expiry.svi.{name}", "is missing")
+            raise InvalidReference(f"{path}.{name}", "is missing")
     forward = svi.get("forward", float(expiry.forward))
     years = svi.get("tau", float(expiry.seconds_to_expiry) / YEAR_SECONDS)
-    if forward <= 0 or years <= 0 or strike <= 0:
-        raise InvalidReference(f"positions[{index}].volatility", "an svi slice needs positive forward, tau and strike")
-    bound = 4.0 * np.sqrt(svi["a"] + svi["b"] * svi["sigma"])
-    k = float(np.clip(np.log(float(strike) / forward), -bound, bound))
-    w = svi["a"] + svi["b"] * (svi["rho"] * (k - svi["m"]) + np.sqrt((k - svi["m"]) ** 2 + svi["sigma"] ** 2))
-    return float(np.sqrt(min(w, 144.0) / years))
+    try:
+        return float(svi_volatility(float(strike), forward, years, *(svi[name] for name in SVI_NAMES)))
+    except InvalidReference as error:
+        raise InvalidReference(f"{path}.{error.field}", error.detail) from error
 
 
 def _price(position: StatedPosition, portfolio: StatedPortfolio, model: float) -> float:

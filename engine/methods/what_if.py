@@ -34,7 +34,7 @@ from engine.methods.statement import (
     StatedPortfolio,
     StatedPosition,
 )
-from engine.methods.table import SETTLEMENT_WINDOW_SECONDS
+from engine.pricing.settlement_window import WINDOW_SECONDS
 
 CASH = "cash"
 
@@ -254,7 +254,7 @@ def _moved_market(market: StatedMarket, spot: Decimal, vol: Decimal) -> StatedMa
 def _moved_expiry(expiry: StatedExpiry, spot: Decimal, vol: Decimal) -> StatedExpiry:
     fixed = expiry.forward_fixed
     if fixed is None:
-        window = Decimal(int(SETTLEMENT_WINDOW_SECONDS))
+        window = Decimal(int(WINDOW_SECONDS))
         fixed = expiry.forward * max(window - max(expiry.seconds_to_expiry, ZERO), ZERO) / window
     svi = expiry.svi
     if svi is not None:

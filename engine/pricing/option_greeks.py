@@ -49,8 +49,8 @@ class OptionGreeks:
     rate, dividend yield and volatility fixed, ``theta_per_day_365`` a 365th of it; ``theta_fwd`` fixes the forward
     instead of spot. ``rho`` is to the rate with spot and dividend yield fixed, ``rho_fwd`` (-T V) with the forward
     fixed, ``div_rho`` to the dividend yield. ``elasticity`` is the relative change of value per relative change of the
-    underlying. ``itm_prob_cash`` and ``itm_prob_asset`` are the probabilities to end in the money under the measures of
-    money and of the asset: N(d2) and N(d1) for a call, N(-d2) and N(-d1) for a put.
+    underlying. ``itm_prob_cash`` and ``itm_prob_asset`` are N(d2) and N(d1), as QuantLib names them: a call's
+    probabilities to end in the money under the measures of money and of the asset; a put's are one minus them.
     """
 
     price: Floats
@@ -207,7 +207,8 @@ def _greeks(terms: _Terms) -> OptionGreeks:
     above_intrinsic, bracket, nearest = time_value(moves, np.minimum(terms.forward, terms.strike))
     weight = np.where(live, discount * nearest, 0.0)
     price = discount * (np.maximum(sign * terms.gap, 0.0) + above_intrinsic)
-    asset_probability, cash_probability = _probabilities(terms)
+    asset_probability, cash_probability = _probabilities(terms, terms.sign)
+    call_asset, call_cash = _probabilities(terms, np.ones_like(terms.sign))
     delta = sign * discount * asset_probability
     asset_leg, cash_leg = terms.forward * delta, sign * discount * terms.strike * cash_probability
     # Beyond 1e8 deviations the weight is zero whatever it is multiplied with.
@@ -233,14 +234,14 @@ def _greeks(terms: _Terms) -> OptionGreeks:
         rho_fwd=-years * price,
         div_rho=-years * asset_leg,
         elasticity=_elasticity(terms, price, asset_leg, bracket),
-        itm_prob_cash=cash_probability,
-        itm_prob_asset=asset_probability,
+        itm_prob_cash=call_cash,
+        itm_prob_asset=call_asset,
     )
 
 
-def _probabilities(terms: _Terms) -> tuple[Floats, Floats]:
+def _probabilities(terms: _Terms, sign: Floats) -> tuple[Floats, Floats]:
     """N(sign d1) and N(sign d2), the payoff's own indicator where nothing is left to happen."""
-    moves, sign = terms.moves, terms.sign
+    moves = terms.moves
     settled = np.heaviside(sign * terms.gap, 0.5)
     signed = [Pair(sign * d.high, sign * d.low) for d in (moves.d1, moves.d2)]
     asset, cash = (np.where(moves.live, tail_probability(d, density(d)), settled) for d in signed)

@@ -173,7 +173,7 @@ def _holding(
     is; its own ``funding_index`` is the market's index when it was last settled."""
     size = Fraction(position.quantity) * Fraction(position.multiplier)
     notional = size * market.price
-    own = Parameters(position.parameters)
+    own = parameters.only(position.parameters)
     last = Fraction(own.exact("funding_index")) if own.has("funding_index") else None
     funding = Fraction(position.unrealized_funding) if size else ZERO
     if own.has("quote_balance"):

@@ -87,8 +87,8 @@ def _greeks(
         "rho_fwd": -years * price,
         "div_rho": -years * forward * delta,
         "elasticity": forward * delta / price,
-        "itm_prob_cash": cash,
-        "itm_prob_asset": asset,
+        "itm_prob_cash": tail(d2),
+        "itm_prob_asset": tail(d1),
     }
 
 

