@@ -6,8 +6,11 @@ arithmetic as a fill, so that the planner's account after its commands is the ac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from engine.books.account import AccountBook, Position
 from engine.books.funding import funding_index
@@ -19,6 +22,7 @@ from engine.pricing.black76 import black76
 from engine.pricing.valuation import contract_table, mark_of
 from engine.reference.instruments import Instrument
 from engine.reference.parameters import RiskParameters
+from engine.risk.depth import Depth, cost_to_close
 from engine.units import E8, INT64_MAX, PPM, div_down, div_up
 
 
@@ -109,10 +113,9 @@ class Closing:
         made = trade(terms, held, self.signed(name, quantity_e8), self.mark_prices_e8[name], index)
         flow = Flow()
         add_trade(flow, terms, held, made, index)
-        fee_e8 = self._fee(terms, quantity_e8)
-        asset = self._market.assets[terms.settlement_asset]
-        asset_price = mark_of(self._market, asset.mark_feed)
+        asset_price = mark_of(self._market, self._market.assets[terms.settlement_asset].mark_feed)
         assert asset_price is not None
+        fee_e8 = self._fee(terms, quantity_e8, asset_price)
         return ClosingEffect(
             asset=terms.settlement_asset,
             cash_e8=flow.balance_e8 - fee_e8,
@@ -120,11 +123,17 @@ class Closing:
             cost=fee_e8 / E8 * asset_price,
         )
 
-    def _fee(self, terms: Instrument, quantity_e8: int) -> int:
-        """Close cost of the closed notional (of an option: of the underlying), in the settlement asset, rounded up."""
-        rate_ppm = self._parameters.underlyings[terms.underlying].close_cost_ppm
+    def _fee(self, terms: Instrument, quantity_e8: int, asset_price: float) -> int:
+        """Cost of closing the notional (of an option: of the underlying), in the settlement asset, rounded up: spread
+        and fees exactly, and the impact of the depth model that margin uses too."""
+        parameters = self._parameters.underlyings[terms.underlying]
         notional_e8 = abs(trade_value(terms, quantity_e8, self._market.marks[terms.mark_feed].price_e8))
-        return div_up(rate_ppm * notional_e8, PPM)
+        fee_e8 = div_up(parameters.close_cost_ppm * notional_e8, PPM)
+        if parameters.daily_volume_e8 is None:
+            return fee_e8
+        depth = Depth(0.0, 1.0, parameters.daily_volume_e8 / E8, parameters.impact_ppm / PPM)
+        impact = cost_to_close(np.array([notional_e8 / E8 * asset_price]), depth)[0]
+        return fee_e8 + math.ceil(float(impact) / asset_price * E8)
 
 
 def _portfolio_position(position: Position | None) -> PortfolioPosition | None:

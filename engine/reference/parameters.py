@@ -20,7 +20,9 @@ class UnderlyingParameters:
     ``price_range_ppm`` is the largest core move; the volatility shocks are relative at a 30-day tenor and scale with
     ``(30 days / tenor) ^ volatility_term_power`` (the shape that Deribit, Derive and Paradex publish).
     ``short_option_minimum_*_ppm`` is charged on the index value of net short options per strike and expiry.
-    ``close_cost_ppm`` is half the spread plus fees, as a share of closed notional.
+    ``close_cost_ppm`` is half the spread plus fees, as a share of closed notional; ``impact_ppm`` is the share that
+    closing one ``daily_volume_e8`` (numeraire) at once costs beyond that, smaller sizes by the square root of their
+    share of it (``engine.risk.depth``). Without a volume there is no impact.
     """
 
     price_range_ppm: int
@@ -30,6 +32,8 @@ class UnderlyingParameters:
     short_option_minimum_initial_ppm: int
     short_option_minimum_maintenance_ppm: int
     close_cost_ppm: int
+    impact_ppm: int = 0
+    daily_volume_e8: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.price_range_ppm < PPM:
@@ -44,6 +48,10 @@ class UnderlyingParameters:
             raise InvalidReference("short_option_minimum_maintenance", "must lie between 0 and the initial minimum")
         if not 0 <= self.close_cost_ppm < PPM:
             raise InvalidReference("close_cost", "must lie in 0..1, 1 excluded")
+        if not 0 <= self.impact_ppm <= PPM:
+            raise InvalidReference("impact", "must lie in 0..1")
+        if self.daily_volume_e8 is not None and self.daily_volume_e8 <= 0:
+            raise InvalidReference("daily_volume", "must be positive")
 
 
 @dataclass(frozen=True, slots=True)

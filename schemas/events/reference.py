@@ -39,7 +39,11 @@ class CollateralAssetV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 class UnderlyingParametersV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Scenario ranges and charges of one underlying, as fractions (0.16 is 16 %)."""
+    """Scenario ranges and charges of one underlying, as fractions (0.16 is 16 %).
+
+    ``impact`` is what closing one ``daily_volume`` (numeraire) at once would cost beyond ``close_cost``, as a fraction
+    of its value; smaller sizes cost by the square root of their share. Without a volume there is no impact.
+    """
 
     price_range: UnsignedDecimal
     volatility_up: UnsignedDecimal
@@ -48,6 +52,8 @@ class UnderlyingParametersV1(msgspec.Struct, frozen=True, forbid_unknown_fields=
     short_option_minimum_initial: UnsignedDecimal
     short_option_minimum_maintenance: UnsignedDecimal
     close_cost: UnsignedDecimal
+    impact: UnsignedDecimal = "0"
+    daily_volume: PositiveDecimal | None = None
 
 
 class TailScenarioV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

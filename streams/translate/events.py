@@ -245,11 +245,14 @@ def to_parameters(record: RiskParametersV1) -> RiskParameters:
 
 def _underlying(name: str, terms: UnderlyingParametersV1) -> UnderlyingParameters:
     prefix = f"underlyings.{name}."
-    values = {
+    rates = {
         f"{field}_ppm": to_ppm(getattr(terms, field), prefix + field)
         for field in UnderlyingParametersV1.__struct_fields__
+        if field != "daily_volume"
     }
+    volume = terms.daily_volume
+    volume_e8 = None if volume is None else to_e8(volume, f"{prefix}daily_volume")
     try:
-        return UnderlyingParameters(**values)
+        return UnderlyingParameters(**rates, daily_volume_e8=volume_e8)
     except InvalidReference as error:
         raise _invalid(error, prefix) from error

@@ -50,6 +50,8 @@ def test_the_files_give_the_declared_columns_and_reverse_to_nothing(store: Audit
     migrator = Migrator(store)
     applied = migrator.apply()
     expected = {table.name for table in TABLES} | {PROGRESS.name, PARAMETER_VERSIONS, HISTORY.name}
+    if any(migration.name == "depth" for migration in applied):  # a view that an old server cannot have
+        expected |= {"parameter_depths"}
     assert expected == table_names(store)
     for table in (*TABLES, PROGRESS, HISTORY):
         assert [(column.name, column.type) for column in table.columns] == columns(store, table.name)
@@ -91,7 +93,7 @@ def test_applying_again_and_a_dry_run_change_nothing(chdb_store: AuditStore) -> 
     assert set() == table_names(chdb_store)
     migrator.apply()
     assert [] == migrator.apply()
-    assert 2 == len(migrator.rollback(4, dry_run=True))
+    assert len(load_migrations()) - 4 == len(migrator.rollback(4, dry_run=True))
     assert [] == migrator.apply()
 
 

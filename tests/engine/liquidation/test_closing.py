@@ -106,3 +106,24 @@ def test_expired_positions_await_settlement() -> None:
     assert ("BTC-FUTURE", "BTC-PERP") == Closing(book, made.market(), PARAMETERS).closable
     made.step([mark("BTC", 20_000, 100, EXPIRY_US)])
     assert ("BTC-PERP",) == Closing(book, made.market(), PARAMETERS).closable
+
+
+def test_cost_of_closing_is_spread_plus_the_square_root_impact_of_the_depth_model() -> None:
+    terms = replace(
+        PARAMETERS.underlyings["BTC"], close_cost_ppm=1_000, impact_ppm=40_000, daily_volume_e8=e8(8_000_000)
+    )
+    deep = replace(PARAMETERS, underlyings={**PARAMETERS.underlyings, "BTC": terms})
+    closing = Closing(holding(BTC_PERP="100"), market(), deep)
+    notional = 100 * 20_000
+    assert pytest.approx(notional * (0.001 + 0.04 * 0.5)) == closing.cost({"BTC-PERP": e8(100)})
+    quarter = notional / 4
+    assert pytest.approx(quarter * (0.001 + 0.04 * 0.25)) == closing.cost({"BTC-PERP": e8(25)})
+
+
+def test_impact_makes_the_plan_spread_over_like_positions() -> None:
+    """Two contracts of one underlying cost alike: with impact, closing some of both is cheaper than all of one."""
+    terms = replace(PARAMETERS.underlyings["BTC"], impact_ppm=100_000, daily_volume_e8=e8(1_000_000))
+    deep = replace(PARAMETERS, underlyings={**PARAMETERS.underlyings, "BTC": terms})
+    closing = Closing(holding(BTC_PERP="10", BTC_FUTURE="10"), market(), deep)
+    both = closing.cost({"BTC-PERP": e8(5), "BTC-FUTURE": e8(5)})
+    assert both < closing.cost({"BTC-PERP": e8(10)})

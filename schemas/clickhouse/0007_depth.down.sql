@@ -1,0 +1,3 @@
+-- requires: 22.3
+
+DROP VIEW IF EXISTS parameter_depths;
