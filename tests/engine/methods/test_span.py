@@ -204,6 +204,32 @@ def test_a_stated_delta_and_a_scaling_factor_form_spreads() -> None:
     assert result_of(document).charges["intra_charge"].initial[0] == pytest.approx(400.0)
 
 
+def test_exposure_comes_on_top() -> None:
+    positions = [future("X", 2, multiplier=10), option(-1, 5400), option(1, 5000, is_call=False)]
+    document = {"markets": {"X": market()}, "positions": positions}
+    plain, charged = result_of(document), result_of({**document, "parameters": {"exposure_rate": 0.02}})
+    assert charged.initial_margin - plain.initial_margin == pytest.approx(0.02 * (20 * 5200 + 50 * 5000))
+
+
+def test_merging_two_accounts_can_raise_the_requirement() -> None:
+    # The merged account spreads M2 against M3 at 200 before M2 against M4 at 50.
+    months = {name: {"seconds_to_expiry": 86400 * 45, "forward": 5200} for name in ("M2", "M3", "M4")}
+    rows = [["M2", "M3", 200], ["M2", "M4", 50]]
+
+    def margin(*positions: tuple[str, int, int]) -> float:
+        return result_of({
+            "markets": {"X": {**market(spread_charges=rows), "expiries": months}},
+            "positions": [
+                {**future("X", quantity, parameters={"price_scan_range": scan_range}), "expiry": month}
+                for month, quantity, scan_range in positions
+            ],
+        }).initial_margin  # fmt: skip
+
+    apart = margin(("M2", 1, 500), ("M4", -1, 750)) + margin(("M3", -1, 500))
+    assert apart == pytest.approx(250 + 50 + 500)
+    assert margin(("M2", 1, 500), ("M3", -1, 500), ("M4", -1, 750)) == pytest.approx(750 + 200)
+
+
 @pytest.mark.parametrize(
     ("positions", "parameters", "field"),
     [
@@ -226,6 +252,50 @@ def test_bad_input_is_refused_by_its_field(positions: list[Any], parameters: dic
     with pytest.raises(InvalidReference) as caught:
         result_of({"markets": {"X": market()}, "positions": positions, "parameters": parameters})
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ({"rate": 1, "legs": [{"underlying": "X", "ratio": 1}]}, "legs"),
+        ({"rate": 1, "legs": [3, 4]}, "legs[0]"),
+        ({"rate": 1, "legs": [{"underlying": "X", "ratio": 1}, {"underlying": "X", "ratio": 1}]}, "legs[1].underlying"),
+        ({"rate": 1, "legs": [{"underlying": "X", "ratio": 0}, {"underlying": "Y", "ratio": 1}]}, "legs[0].ratio"),
+        ({"rate": 1, "legs": [{"underlying": "X"}, {"underlying": "Y", "ratio": 1}]}, "legs[0].ratio"),
+        ({"rate": 1, "legs": [{"underlying": "X", "ratio": 1, "side": "C"}, {"underlying": "Y", "ratio": 1}]},
+         "legs[0].side"),
+        ({"legs": [{"underlying": "X", "ratio": 1}, {"underlying": "Y", "ratio": 1}]}, "rate"),
+    ],
+)  # fmt: skip
+def test_a_bad_spread_is_refused_by_its_field(row: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        result_of(pair(1, -1, inter_commodity_spreads=[row]))
+    assert caught.value.field == f"parameters.inter_commodity_spreads[0].{field}"
+
+
+def test_an_extreme_scenario_needs_a_direction() -> None:
+    document = {
+        "markets": {"X": market()}, "positions": [future("X", 1)],
+        "scenarios": [{"group": "extreme", "price_move_in_scan_ranges": 0}],
+    }  # fmt: skip
+    with pytest.raises(InvalidReference) as caught:
+        result_of(document)
+    assert caught.value.field == "scenarios[0].price_move_in_scan_ranges"
+
+
+def test_an_extreme_scenario_is_its_own_pair() -> None:
+    # Far calls sold against a future: the extreme move up decides, and its price risk is averaged with itself.
+    document = pair(0, -1, inter_commodity_spreads=[spread(0.5)])
+    document["positions"].append(option(-12, 5900))
+    document["parameters"]["inter_commodity_spreads"][0]["legs"][1]["side"] = "A"
+    result = result_of(document)
+    scan, credit = result.charges["scan_risk"], result.charges["inter_credit"]
+    assert scan.detail["worst_scenario"]["X"] == 15  # type: ignore[index]
+    assert scan.scenario_pnl_US is not None
+    delta = -sum(result.charges["intra_charge"].detail["net_delta"]["X"].values())  # type: ignore[index]
+    time_loss = -scan.scenario_pnl_US[0, :2].mean()
+    spreads = min(delta / 2, 1.0)
+    assert credit.initial[0] == pytest.approx(0.5 * spreads * 2 * (scan.initial[0] - time_loss) / delta)
 
 
 def test_a_range_that_nobody_states_is_missing_and_not_zero() -> None:

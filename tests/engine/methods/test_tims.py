@@ -154,4 +154,6 @@ def test_order_scale_and_offset(holdings: list[Any], offset: float, shuffle: Any
     shuffle.shuffle(mixed)
     assert margin(mixed, offset) == pytest.approx(base, rel=1e-12, abs=1e-9)
     assert margin(holdings, offset, 3) == pytest.approx(3 * base, rel=1e-9, abs=1e-6)
+    split = len(holdings) // 2
+    assert base <= margin(holdings[:split], offset) + margin(holdings[split:], offset) + 1e-6
     assert margin(holdings, 1) <= base + 1e-6 <= margin(holdings, 0) + 2e-6
