@@ -45,7 +45,8 @@ def pmrm_document(
     if perp["position"]:
         positions.append({
             "kind": "perpetual", "underlying": "X", "quantity": perp["position"],
-            "unrealized_pnl": british(perp, "unrealized_pnl"), "unrealized_funding": british(perp, "unrealized_funding"),
+            "unrealized_pnl": british(perp, "unrealized_pnl"),
+            "unrealized_funding": british(perp, "unrealized_funding"),
         })  # fmt: skip
     if portfolio.get("base_position"):
         positions.append({"kind": "spot", "underlying": "X", "quantity": portfolio["base_position"]})
