@@ -28,6 +28,7 @@ from schemas.documents import PortfolioV1
 from schemas.errors import Reason, SchemaError
 from schemas.stated_portfolio import StatedPortfolioV2
 from streams.margin_methods import load_methods, read_statement
+from streams.method_parameters import for_method
 from streams.method_report import method_report
 from streams.offline import METHOD, Valuation, margin_report, read_valuation
 
@@ -57,6 +58,7 @@ def stated_report(portfolio: StatedPortfolio, method: str) -> dict[str, object]:
         names = ", ".join(load_methods())
         hint = "reads documents of version 1" if method == METHOD.name else f"is not a method; there are {names}"
         raise SchemaError(Reason.OUT_OF_RANGE, "method", f"{method} {hint}")
+    portfolio = for_method(portfolio, known.name, load_methods().keys())
     alone = compare_modes(portfolio, known).alone
     return {
         **method_report(portfolio, known),

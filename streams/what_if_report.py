@@ -23,6 +23,7 @@ from schemas.errors import Reason, SchemaError
 from schemas.stated_portfolio import StatedPortfolioV2
 from schemas.what_if import ChangeLineV1
 from streams.margin_methods import load_methods, read_statement
+from streams.method_parameters import for_method
 from streams.offline import read_valuation
 from streams.portfolio_margin import DEFAULT_METHOD, stated_portfolio
 
@@ -37,7 +38,7 @@ def stated(document: PortfolioV1 | StatedPortfolioV2, method: str | None) -> tup
     if known is None:
         names = ", ".join(load_methods())
         raise SchemaError(Reason.OUT_OF_RANGE, "method", f"{name} is not a method; there are {names}")
-    return portfolio, known
+    return for_method(portfolio, known.name, load_methods().keys()), known
 
 
 def parse_fill(text: str) -> Fill:
