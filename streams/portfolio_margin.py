@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from engine.errors import InvalidReference
-from engine.methods.modes import compare_modes
+from engine.methods.modes import account_margin, compare_modes
 from engine.methods.statement import (
     PositionKind,
     StatedCollateral,
@@ -30,6 +30,7 @@ from schemas.stated_portfolio import StatedPortfolioV2
 from streams.margin_methods import load_methods, read_statement
 from streams.method_parameters import for_method
 from streams.method_report import method_report
+from streams.mode_report import pools_report, totals
 from streams.offline import METHOD, Valuation, margin_report, read_valuation
 
 DEFAULT_METHOD = "crossmargin"
@@ -52,18 +53,25 @@ def document_report(document: PortfolioV1 | StatedPortfolioV2, method: str | Non
 
 
 def stated_report(portfolio: StatedPortfolio, method: str) -> dict[str, object]:
-    """The report of the method ``method``, with the requirement of every position alone beside it."""
+    """The report of the method ``method``, with the requirement of every position alone beside it and what netting
+    frees. With isolated positions the totals are those of all pools (cross, and each of them), listed as ``pools``."""
     known = load_methods().get(method)
     if known is None:
         names = ", ".join(load_methods())
         hint = "reads documents of version 1" if method == METHOD.name else f"is not a method; there are {names}"
         raise SchemaError(Reason.OUT_OF_RANGE, "method", f"{method} {hint}")
     portfolio = for_method(portfolio, known.name, load_methods().keys())
-    alone = compare_modes(portfolio, known).alone
+    account, modes = account_margin(portfolio, known), compare_modes(portfolio, known)
+    report = method_report(portfolio, known)
+    if account.isolated:
+        report |= {**totals(account), "equity_initial": account.total.equity_initial, "pools": pools_report(account)}
     return {
-        **method_report(portfolio, known),
-        "isolated": {"initial_margin": alone.initial_margin, "maintenance_margin": alone.maintenance_margin},
-    }
+        **report,
+        "isolated": {
+            "initial_margin": modes.alone.initial_margin, "maintenance_margin": modes.alone.maintenance_margin
+        },
+        "freed": {"initial_margin": modes.freed_initial, "maintenance_margin": modes.freed_maintenance},
+    }  # fmt: skip
 
 
 def stated_portfolio(valuation: Valuation) -> StatedPortfolio:

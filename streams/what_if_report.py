@@ -6,13 +6,13 @@ what the engine computes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 from engine.errors import InvalidReference
 from engine.methods.contributions import contributions, marginal_margin
 from engine.methods.method import MarginMethod
-from engine.methods.modes import AccountMargin, ModeMargin, compare_modes, switch_mode
+from engine.methods.modes import switch_mode
 from engine.methods.parameters import as_exact
 from engine.methods.pre_trade import pre_trade, worst_orders
 from engine.methods.statement import MarginMode, StatedPortfolio
@@ -24,6 +24,7 @@ from schemas.stated_portfolio import StatedPortfolioV2
 from schemas.what_if import ChangeLineV1
 from streams.margin_methods import load_methods, read_statement
 from streams.method_parameters import for_method
+from streams.mode_report import pools_report, totals
 from streams.offline import read_valuation
 from streams.portfolio_margin import DEFAULT_METHOD, stated_portfolio
 
@@ -124,21 +125,6 @@ def _after(before: WhatIf, after: WhatIf) -> dict[str, object]:
     return {"after": later, "change": {name: later[name] - value for name, value in first.items()}}
 
 
-def totals(margin: AccountMargin) -> dict[str, float]:
-    """An account's figures over all its pools, numeraire."""
-    return _figures(margin.total)
-
-
-def _figures(margin: ModeMargin) -> dict[str, float]:
-    return {
-        "equity": margin.equity,
-        "initial_margin": margin.initial_margin,
-        "maintenance_margin": margin.maintenance_margin,
-        "margin_excess_initial": margin.margin_excess_initial,
-        "margin_excess_maintenance": margin.margin_excess_maintenance,
-    }
-
-
 def contribution_report(portfolio: StatedPortfolio, method: MarginMethod) -> dict[str, object]:
     """Every holding's part in both requirements, and what one more contract would change."""
     parts = contributions(portfolio, method)
@@ -200,21 +186,6 @@ def restore_report(portfolio: StatedPortfolio, method: MarginMethod, spread: str
     }
 
 
-def modes_report(portfolio: StatedPortfolio, method: MarginMethod) -> dict[str, object]:
-    """The account as one pool, as every position alone, and as stated."""
-    modes = compare_modes(portfolio, method)
-    return {
-        "cross": _figures(modes.cross),
-        "isolated": _figures(modes.alone),
-        "stated": _figures(modes.stated),
-        "freed": {"initial": modes.freed_initial, "maintenance": modes.freed_maintenance},
-        "positions": {
-            name: {"initial_margin": initial, "maintenance_margin": maintenance}
-            for name, (initial, maintenance) in modes.by_position.items()
-        },
-    }
-
-
 def switch_report(portfolio: StatedPortfolio, method: MarginMethod, text: str) -> dict[str, object]:
     """INSTRUMENT=cross, or INSTRUMENT=isolated[:COLLATERAL]: the account before and after, and what is freed."""
     instrument, _, target = text.rpartition("=")
@@ -229,8 +200,3 @@ def switch_report(portfolio: StatedPortfolio, method: MarginMethod, text: str) -
         "freed": {"initial": switch.freed_initial, "maintenance": switch.freed_maintenance},
         "pools": pools_report(switch.after),
     }
-
-
-def pools_report(margin: AccountMargin) -> Mapping[str, Mapping[str, float]]:
-    """Every pool of an account by name."""
-    return {name: totals(AccountMargin(pool, {})) for name, pool in margin.pools.items()}

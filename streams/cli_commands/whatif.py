@@ -15,11 +15,11 @@ from schemas.documents import decode_document
 from schemas.errors import SchemaError
 from schemas.what_if import decode_change
 from streams.cli_commands import InputError, json_option, print_json, read_bytes, read_lines
+from streams.mode_report import modes_report
 from streams.what_if_report import (
     bulk_report,
     change_of,
     contribution_report,
-    modes_report,
     orders_report,
     parse_fill,
     parse_move,

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from engine.methods.statement import PositionKind, StatedExpiry, StatedMarket, StatedPortfolio, StatedPosition
 from schemas.documents import decode_document
-from schemas.stated_portfolio import StatedPortfolioV2
-from streams.margin_methods import read_statement
+from streams.what_if_report import stated
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 DAY = Decimal(86_400)
@@ -68,8 +67,6 @@ def portfolios(
     return portfolio(*(replace(instruments[i], quantity=draw(QUANTITIES)) for i in chosen))
 
 
-def example(name: str) -> StatedPortfolio:
-    """A portfolio of the folder ``examples``."""
-    document = decode_document((EXAMPLES / f"{name}.json").read_bytes())
-    assert isinstance(document, StatedPortfolioV2)
-    return read_statement(document)
+def example(name: str, method: str = "derive-pmrm2") -> StatedPortfolio:
+    """A portfolio of the folder ``examples``, as ``method`` reads it."""
+    return stated(decode_document((EXAMPLES / f"{name}.json").read_bytes()), method)[0]

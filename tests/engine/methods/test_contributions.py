@@ -60,9 +60,9 @@ def assert_adds_up(held: StatedPortfolio, method: MarginMethod) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@pytest.mark.parametrize("method", EVERY_HOLDING)
+@pytest.mark.parametrize("method", [*EVERY_HOLDING, "span", "tims"])
 def test_contributions_of_real_portfolios_add_up(name: str, method: str) -> None:
-    assert_adds_up(example(name), METHODS[method])
+    assert_adds_up(example(name, method), METHODS[method])
 
 
 @settings(max_examples=1000, deadline=None)
