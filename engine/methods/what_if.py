@@ -206,7 +206,6 @@ def moved(
 ) -> StatedPortfolio:
     """``portfolio`` after relative moves of spot and volatility by underlying."""
     before = marks(portfolio, method)
-    model = _model_marks(portfolio, method)
     from_cash = pays_from_cash(method)
     markets = {
         name: _moved_market(market, spot.get(name, ZERO), vol.get(name, ZERO))
@@ -224,7 +223,7 @@ def moved(
     )  # fmt: skip
     if all(p.kind is not PositionKind.OPTION or p.mark_price is None for p in positions):
         return result
-    after = _model_marks(result, method)
+    model, after = _model_marks(portfolio, method), _model_marks(result, method)
     return replace(
         result,
         positions=tuple(
