@@ -81,10 +81,10 @@ def contributions(portfolio: StatedPortfolio, method: MarginMethod) -> Contribut
     """The requirement of ``portfolio`` by holding; see the module for the convention. Raises ``InvalidReference``."""
     count = len(portfolio.positions) + len(portfolio.collateral)
     whole = pool_margin(portfolio, method)
-    nothing = _requirement(pool_margin(scaled(portfolio, [ZERO] * count), method))
+    nothing = _requirement(pool_margin(scaled(portfolio, [ZERO] * count), method, derived=True))
     total = _requirement(whole)
     homogeneous = all(
-        _near(_requirement(pool_margin(scaled(portfolio, [share] * count), method)),
+        _near(_requirement(pool_margin(scaled(portfolio, [share] * count), method, derived=True)),
               nothing + float(share) * (total - nothing), total)
         for share in (ONE / 2, ONE / 8)
     )  # fmt: skip
@@ -95,7 +95,7 @@ def contributions(portfolio: StatedPortfolio, method: MarginMethod) -> Contribut
         parts_HR = np.zeros((count, 2))
         for node, weight in zip(nodes, weights, strict=True):
             share = Decimal(repr(float(node + 1.0) / 2.0))
-            part = pool_margin(scaled(portfolio, [share] * count), method)
+            part = pool_margin(scaled(portfolio, [share] * count), method, derived=True)
             parts_HR += 0.5 * float(weight) * _derivatives(portfolio, method, part, share)
     residual_R = total - nothing - parts_HR.sum(axis=0)
     rows_HR, account_R = _spread(parts_HR, nothing, residual_R, total)
@@ -181,7 +181,7 @@ def _derivatives(portfolio: StatedPortfolio, method: MarginMethod, whole: Margin
         ends = []
         for end in (share + step, share - step):
             shares[i] = end
-            ends.append(_held(pool_margin(scaled(portfolio, shares), method), whole, method))
+            ends.append(_held(pool_margin(scaled(portfolio, shares), method, derived=True), whole, method))
         slopes_HR[i] = (ends[0] - ends[1]) / float(2 * step)
     return slopes_HR
 

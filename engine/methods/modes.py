@@ -111,6 +111,9 @@ def account_margin(portfolio: StatedPortfolio, method: MarginMethod) -> AccountM
     """The account as stated: its cross pool, and every isolated position on its own collateral. Raises
     ``InvalidReference``."""
     isolated = [p for p in portfolio.positions if p.mode is MarginMode.ISOLATED]
+    if not isolated:
+        return AccountMargin(pool_margin(portfolio, method), {})
+    pool_margin(portfolio, method)  # refuses what no part of the account asks for
     apart = {p.instrument for p in isolated}
     pool = replace(
         portfolio,
@@ -118,8 +121,8 @@ def account_margin(portfolio: StatedPortfolio, method: MarginMethod) -> AccountM
         orders=tuple(order for order in portfolio.orders if order.instrument not in apart),
     )
     return AccountMargin(
-        pool_margin(pool, method),
-        {p.instrument: pool_margin(isolated_portfolio(portfolio, p), method) for p in isolated},
+        pool_margin(pool, method, derived=True),
+        {p.instrument: pool_margin(isolated_portfolio(portfolio, p), method, derived=True) for p in isolated},
     )
 
 
@@ -149,18 +152,21 @@ def compare_modes(portfolio: StatedPortfolio, method: MarginMethod) -> ModeCompa
     and what is required of cash and collateral without any position. Raises ``InvalidReference``."""
     pool = as_cross(portfolio)
     cross = pool_margin(pool, method)
-    bare = pool_margin(replace(pool, positions=(), orders=()), method)
-    parts = {p.instrument: pool_margin(isolated_portfolio(pool, p), method) for p in pool.positions}
+    bare = pool_margin(replace(pool, positions=(), orders=()), method, derived=True)
+    # Amounts stated for the account as a whole are in every pool; they count once, with cash and collateral.
+    empty = pool_margin(replace(pool, cash=ZERO, collateral=(), positions=(), orders=()), method, derived=True)
+    parts = {p.instrument: pool_margin(isolated_portfolio(pool, p), method, derived=True) for p in pool.positions}
+    own = {
+        name: (part.initial_margin - empty.initial_margin, part.maintenance_margin - empty.maintenance_margin)
+        for name, part in parts.items()
+    }
     alone = ModeMargin(
         cross.equity,
         cross.equity_initial,
-        bare.initial_margin + sum(part.initial_margin for part in parts.values()),
-        bare.maintenance_margin + sum(part.maintenance_margin for part in parts.values()),
+        bare.initial_margin + sum(initial for initial, _ in own.values()),
+        bare.maintenance_margin + sum(maintenance for _, maintenance in own.values()),
     )
-    return ModeComparison(
-        _sum(cross), alone, account_margin(portfolio, method).total,
-        {name: (part.initial_margin, part.maintenance_margin) for name, part in parts.items()},
-    )  # fmt: skip
+    return ModeComparison(_sum(cross), alone, account_margin(portfolio, method).total, own)
 
 
 def switch_mode(
@@ -193,7 +199,9 @@ def switch_mode(
 
 def _own_requirement(portfolio: StatedPortfolio, method: MarginMethod, position: StatedPosition) -> Decimal:
     """Collateral with which the position alone is exactly at its initial requirement, never negative."""
-    alone = pool_margin(isolated_portfolio(portfolio, replace(position, isolated_collateral=ZERO)), method)
+    alone = pool_margin(
+        isolated_portfolio(portfolio, replace(position, isolated_collateral=ZERO)), method, derived=True
+    )
     return max(Decimal(repr(alone.initial_margin - alone.equity_initial)), ZERO)
 
 

@@ -49,8 +49,11 @@ class MarginResult:
         return self.equity - self.maintenance_margin
 
 
-def pool_margin(portfolio: StatedPortfolio, method: MarginMethod) -> MarginResult:
-    """Margin of ``portfolio`` as one pool, whatever its positions' modes."""
+def pool_margin(portfolio: StatedPortfolio, method: MarginMethod, *, derived: bool = False) -> MarginResult:
+    """Margin of ``portfolio`` as one pool, whatever its positions' modes; raises ``InvalidReference``.
+
+    ``derived``: part of a portfolio that was margined before, whose parameters may be meant for what it lacks.
+    """
     context = MarginContext(portfolio, method)
     charges: dict[str, Charge] = {}
     for use in method.components.values():
@@ -59,7 +62,8 @@ def pool_margin(portfolio: StatedPortfolio, method: MarginMethod) -> MarginResul
             raise InvalidReference(f"components.{use.name}.kind", f"{use.kind} is not a component")
         charges[use.name] = stated_instead(context, component(context, use.options), use.options)
     result = combined(context, charges, method)
-    context.refuse_unasked()
+    if not derived:
+        context.refuse_unasked()
     return result
 
 

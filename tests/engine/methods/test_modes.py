@@ -99,3 +99,34 @@ def test_a_change_that_cannot_be_is_refused(
     with pytest.raises(InvalidReference) as refused:
         switch_mode(MIXED, PARADEX, instrument, mode, collateral)
     assert field == refused.value.field
+
+
+def test_parameters_may_be_meant_for_a_position_that_a_pool_lacks() -> None:
+    # Only a component that margins a perpetual asks for its own parameters.
+    terms = {"im_fraction": Decimal("0.1"), "mm_fraction": Decimal("0.05")}
+    market = replace(HEDGED.markets["BTC"], parameters=terms)
+    apart = perpetual("BTC", 1, mode=MarginMode.ISOLATED, isolated_collateral=Decimal(10_000))
+    held = replace(HEDGED, positions=(apart,), markets={"BTC": market})
+    isolated = load_methods()["isolated"]
+    assert 0.1 * 60_030 == pytest.approx(account_margin(held, isolated).total.initial_margin)
+    assert 0.1 * 60_030 == pytest.approx(compare_modes(held, isolated).alone.initial_margin)
+
+
+@pytest.mark.parametrize("mode", list(MarginMode))
+def test_a_parameter_that_nobody_asks_for_is_refused_in_any_mode(mode: MarginMode) -> None:
+    market = replace(HEDGED.markets["BTC"], parameters={"im_fractoin": Decimal("0.1")})
+    held = replace(HEDGED, positions=(perpetual("BTC", 1, mode=mode),), markets={"BTC": market})
+    with pytest.raises(InvalidReference) as refused:
+        account_margin(held, PARADEX)
+    assert "markets.BTC.parameters.im_fractoin" == refused.value.field
+
+
+def test_amounts_stated_for_the_account_count_once() -> None:
+    deribit = load_methods()["deribit-pm"]
+    bare, charged = (
+        compare_modes(replace(HEDGED, parameters=parameters), deribit)
+        for parameters in ({}, {"open_orders_margin": Decimal(500)})
+    )
+    assert 500.0 == pytest.approx(charged.alone.initial_margin - bare.alone.initial_margin)
+    assert 500.0 == pytest.approx(charged.cross.initial_margin - bare.cross.initial_margin)
+    assert bare.freed_initial == pytest.approx(charged.freed_initial)
