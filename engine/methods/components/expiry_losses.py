@@ -62,11 +62,6 @@ def basis_contingency(context: MarginContext) -> Floats:
     return total_U
 
 
-def basis_loss(context: MarginContext, options: ParameterMap) -> Charge:
-    """The basis contingency as a charge of its own, [U], >= 0: see ``basis_contingency``."""
-    return same_charge(-basis_contingency(context))
-
-
 def peg_loss_factor(context: MarginContext, options: ParameterMap) -> Charge:
     """Factor on the initial loss, [U]: im_loss_factor + max(0, peg_loss_threshold - stable price) x
     peg_loss_factor."""
@@ -109,6 +104,5 @@ def _sum_by_expiry(context: MarginContext, value_PS: Floats) -> Floats:
 
 COMPONENTS: Mapping[str, Component] = {
     "expiry_scan_loss": expiry_scan_loss,
-    "basis_loss": basis_loss,
     "peg_loss_factor": peg_loss_factor,
 }
