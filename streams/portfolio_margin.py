@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from engine.errors import InvalidReference
+from engine.methods.contributions import contributions
 from engine.methods.modes import account_margin, compare_modes
 from engine.methods.statement import (
     PositionKind,
@@ -53,8 +54,10 @@ def document_report(document: PortfolioV1 | StatedPortfolioV2, method: str | Non
 
 
 def stated_report(portfolio: StatedPortfolio, method: str) -> dict[str, object]:
-    """The report of the method ``method``, with the requirement of every position alone beside it and what netting
-    frees. With isolated positions the totals are those of all pools (cross, and each of them), listed as ``pools``."""
+    """The report of the method ``method``, with the requirement of every position alone beside it, what netting frees,
+    and every holding's part in the requirements. With isolated positions the totals are those of all pools (cross, and
+    each of them), listed as ``pools``.
+    """
     known = load_methods().get(method)
     if known is None:
         names = ", ".join(load_methods())
@@ -65,8 +68,14 @@ def stated_report(portfolio: StatedPortfolio, method: str) -> dict[str, object]:
     report = method_report(portfolio, known)
     if account.isolated:
         report |= {**totals(account), "equity_initial": account.total.equity_initial, "pools": pools_report(account)}
+    parts = [contributions(pool.context.portfolio, known, derived=True) for pool in account.pools.values()]
     return {
         **report,
+        "contributions": [
+            {"holding": row.holding, "kind": row.kind, "initial": row.initial, "maintenance": row.maintenance}
+            for pool in parts
+            for row in pool.rows
+        ],
         "isolated": {
             "initial_margin": modes.alone.initial_margin, "maintenance_margin": modes.alone.maintenance_margin
         },

@@ -77,10 +77,11 @@ class Marginal:
     sell_maintenance: float
 
 
-def contributions(portfolio: StatedPortfolio, method: MarginMethod) -> Contributions:
-    """The requirement of ``portfolio`` by holding; see the module for the convention. Raises ``InvalidReference``."""
+def contributions(portfolio: StatedPortfolio, method: MarginMethod, *, derived: bool = False) -> Contributions:
+    """The requirement of ``portfolio`` by holding; see the module for the convention. ``derived`` as in
+    ``pool_margin``. Raises ``InvalidReference``."""
     count = len(portfolio.positions) + len(portfolio.collateral)
-    whole = pool_margin(portfolio, method)
+    whole = pool_margin(portfolio, method, derived=derived)
     nothing = _requirement(pool_margin(scaled(portfolio, [ZERO] * count), method, derived=True))
     total = _requirement(whole)
     homogeneous = all(

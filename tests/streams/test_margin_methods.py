@@ -132,3 +132,18 @@ def test_document_of_version_one_is_margined_by_any_method() -> None:
     price = next(float(mark.price) for mark in document.marks if mark.feed == "USDC")  # amounts are in USDC there
     assert pytest.approx(grid["mark_value"], rel=1e-9) == float(str(stated["mark_value"])) * price
     assert float(str(stated["initial_margin"])) > 0.0
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+@pytest.mark.parametrize("name", ["crossmargin", "derive-pmrm2", "paradex-pm"])
+def test_contributions_of_the_report_add_up_over_all_pools(name: str, isolated: bool) -> None:
+    path = Path(__file__).parents[2] / "examples" / "delta-neutral-market-maker.json"
+    document = json.loads(path.read_bytes())
+    if isolated:
+        document["positions"][0] |= {"mode": "isolated", "isolated_collateral": 5000}
+    report = document_report(decode_document(json.dumps(document).encode()), name)
+    rows = report["contributions"]
+    assert isinstance(rows, list)
+    for requirement in ("initial", "maintenance"):
+        total = sum(row[requirement] for row in rows)
+        assert pytest.approx(report[f"{requirement}_margin"], rel=1e-9) == total
