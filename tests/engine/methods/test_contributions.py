@@ -135,7 +135,7 @@ def test_collateral_has_its_own_row() -> None:
     assert 100.0 == pytest.approx(rows["USDT"].maintenance, rel=1e-6)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(held=portfolios(), method=st.sampled_from((*["scan"] * 4, "derive-pmrm2", "crossmargin", "isolated")))
 def test_margin_does_not_depend_on_the_order(held: StatedPortfolio, method: str) -> None:
     used = METHODS.get(method, SMALL)
@@ -161,7 +161,7 @@ def test_contributions_do_not_depend_on_the_order(held: StatedPortfolio, method:
         assert part == pytest.approx(back[name], rel=1e-6, abs=1e-3)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(
     held=portfolios(),
     method=st.sampled_from((*["scan"] * 5, "derive-pmrm", "derive-pmrm2", "paradex-pm", "isolated")),
@@ -205,7 +205,7 @@ def test_there_are_methods_that_claim_coherence() -> None:
     assert {"isolated", "paradex-pm"} <= set(COHERENT)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(COHERENT)))
 def test_netting_never_needs_more_than_the_parts(data: st.DataObject, name: str) -> None:
     allowed = tuple(p for p in INSTRUMENTS if p.instrument in COHERENT[name])
@@ -217,7 +217,7 @@ def test_netting_never_needs_more_than_the_parts(data: st.DataObject, name: str)
     assert whole.maintenance_margin <= sum(p.maintenance_margin for p in parts) + 1e-5
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(COHERENT)), share=st.integers(1, 100))
 def test_a_perfect_hedge_never_raises_margin(data: st.DataObject, name: str, share: int) -> None:
     allowed = tuple(p for p in INSTRUMENTS if p.instrument in COHERENT[name])

@@ -198,7 +198,7 @@ def test_zero_holdings_need_no_mark() -> None:
 
 
 @given(holding=PORTFOLIOS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_figures_agree_with_slow_twin(holding: Portfolio) -> None:
     slow, fast = twin.margin(holding, MARKET, PARAMETERS), floats(figures_of(holding))
     assert slow.keys() == fast.keys()
@@ -279,7 +279,7 @@ def test_order_of_positions_and_balances_changes_no_bit(holding: Portfolio, seed
 
 
 @given(batch=st.lists(PORTFOLIOS, min_size=1, max_size=50))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_figures_alone_and_in_a_batch_are_the_same_bits(batch: list[Portfolio]) -> None:
     together = margin_figures(batch, MARKET, PARAMETERS)
     alone = tuple(figures_of(holding) for holding in batch)
@@ -289,7 +289,7 @@ def test_figures_alone_and_in_a_batch_are_the_same_bits(batch: list[Portfolio]) 
 
 
 @given(batch=st.lists(PORTFOLIOS, min_size=1, max_size=50))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_account_risk_is_the_same_bits_as_the_figures(batch: list[Portfolio]) -> None:
     risk = account_risk(batch, MARKET, PARAMETERS)
     figures = margin_figures(batch, MARKET, PARAMETERS)
@@ -302,7 +302,7 @@ def test_account_risk_is_the_same_bits_as_the_figures(batch: list[Portfolio]) ->
 
 
 @given(first=st.lists(PORTFOLIOS, min_size=1, max_size=6), second=st.lists(PORTFOLIOS, min_size=1, max_size=6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_shared_frame_changes_no_bit(first: list[Portfolio], second: list[Portfolio]) -> None:
     frame = RiskFrame(MARKET, PARAMETERS)
     margin_figures(first, MARKET, PARAMETERS, frame)
