@@ -33,7 +33,7 @@ def exact(value: Number, field: str = "value") -> Fraction:
     if isinstance(value, float):
         if not isfinite(value):
             raise InvalidReference(field, f"{value} is not a finite number")
-        return Fraction(repr(value))
+        return Fraction(repr(float(value)))  # a number out of an array prints with its type's name
     try:
         return Fraction(value)
     except (ValueError, OverflowError, ZeroDivisionError) as error:

@@ -25,7 +25,9 @@ def tail_probability(level: float) -> Fraction:
     """
     if not math.isfinite(level) or not 0.0 < level < 1.0:
         raise InvalidReference("level", f"{level} is not between 0 and 1")
-    return 1 - Fraction(float(level)).limit_denominator(_DENOMINATOR_MAX)
+    tail = 1 - Fraction(float(level)).limit_denominator(_DENOMINATOR_MAX)
+    # So close to 0 or 1 the nearest short fraction is that end itself, and a tail of nothing has no loss.
+    return tail if 0 < tail < 1 else 1 - Fraction(repr(float(level)))
 
 
 def checked_sample(name: str, values: Floats) -> Floats:
