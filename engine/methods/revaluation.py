@@ -58,7 +58,7 @@ def revalue(context: MarginContext, scenarios: ScenarioSet) -> Revaluation:
         table.forward_P, table.strike_P, table.years_P, table.volatility_P, np.where(table.option_P, table.sign_P, 1.0)
     )
     price_PS = table.price_P[:, None] * factor_PS + shift_PS
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         inverse_P, inverse_PS = -1.0 / table.price_P, -1.0 / price_PS
     linear_P = np.where(table.inverse_P, inverse_P, table.price_P)
     linear_PS = np.where(table.inverse_P[:, None], inverse_PS, price_PS)
