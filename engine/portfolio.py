@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 
 class PositionLike(Protocol):
@@ -37,6 +40,25 @@ class PortfolioLike(Protocol):
     @property
     def positions(self) -> Mapping[str, PositionLike]:
         """Position by instrument id."""
+
+
+class HoldingColumns(NamedTuple):
+    """Holdings of many accounts as arrays: entries ``start .. start + count - 1`` of an account are its own.
+
+    Positions lie in the order of their instrument ids as text and are never 0, balances in that of their asset ids;
+    a balance of 0 means nothing. Instruments and assets are numbers that whoever made the columns gave them.
+    """
+
+    position_start_A: npt.NDArray[np.int64]
+    position_count_A: npt.NDArray[np.int32]
+    instrument_P: npt.NDArray[np.int32]
+    quantity_e8_P: npt.NDArray[np.int64]
+    cost_e8_P: npt.NDArray[np.int64]
+    funding_index_e12_P: npt.NDArray[np.int64]
+    balance_start_A: npt.NDArray[np.int64]
+    balance_count_A: npt.NDArray[np.int32]
+    asset_C: npt.NDArray[np.int32]
+    amount_e8_C: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Accounts as columns: the exact state of a million accounts in a few dozen arrays."""
