@@ -67,14 +67,14 @@ class PositionPool(NamedTuple):
 
 class BalancePool(NamedTuple):
     """Balances and cumulative totals by asset, inside an account in the order of the asset ids as text. An entry with
-    amount 0 is totals only. ``totals_C6``: deposited, withdrawn, realized PnL, traded value, fees, funding (e8)."""
+    amount 0 is totals only. ``totals_CK``: deposited, withdrawn, realized PnL, traded value, fees, funding (e8)."""
 
     start_A: Int64s
     count_A: Int32s
     class_A: Int8s
     asset_C: Int32s
     amount_e8_C: Int64s
-    totals_C6: Int64s
+    totals_CK: Int64s
     used: Int64s
     free_head: Int64s
 
