@@ -166,12 +166,17 @@ Command = AccountCommand | MarginSnapshot
 class StepResult:
     """What one step did.
 
-    ``outcomes`` is aligned with the batch. ``touched`` are the accounts whose row must be written, sorted.
-    ``commands`` holds each command under the account whose row guards its delivery (``TransferCredit``: the payer),
-    in order of decision.
+    ``outcomes`` is aligned with the batch. ``rows`` are the accounts whose row must be written, sorted, by the shard
+    they are in. ``commands`` holds each command under the account whose row guards its delivery (``TransferCredit``:
+    the payer), in order of decision.
     """
 
     outcomes: tuple[Outcome, ...]
-    touched: tuple[str, ...]
+    rows: Mapping[int, tuple[bytes, ...]]
     commands: tuple[tuple[str, AccountCommand], ...]
     snapshots: tuple[MarginSnapshot, ...]
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The accounts of ``rows``, sorted."""
+        return tuple(sorted(account.decode() for accounts in self.rows.values() for account in accounts))

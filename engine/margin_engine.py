@@ -1,13 +1,15 @@
 """The margin engine: events in, commands out.
 
-Owns the order of a step and introduces books, risk and liquidation to one another; each of them knows only its own.
+Owns the order of a step and introduces accounts, risk and liquidation to one another; each of them knows only its own.
 Refuses I/O, clocks and chance: the same events in the same batches give the same commands.
 
 A step
-  1. applies the batch in order to the exact books (``engine.books``); withdrawals are decided where they stand,
-  2. looks at the accounts the batch could have moved (``engine.liquidation.watch``): one vectorized recomputation,
+  1. applies the batch in order to the exact books: plain fills by the compiled lane (``engine.columns.fills``), all
+     other events one by one (``engine.books``); withdrawals are decided where they stand,
+  2. looks at the accounts the batch could have moved (``engine.liquidation.watch``): one compiled recomputation,
      then the status table, then the next round of commands for accounts in liquidation,
-  3. takes snapshots of all accounts when engine time enters a new snapshot interval.
+  3. goes on with the sweep over all accounts (``engine.liquidation.sweep``), which begins anew when engine time enters
+     a new snapshot interval.
 
 Trail: before it ``streams.runner`` (decoded events), after it ``engine.books.positions`` (one fill).
 """
@@ -17,16 +19,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import assert_never
 
+import numpy as np
+
 from engine.books import collateral, intake
 from engine.books.account import AccountBook
-from engine.books.exposure import AccountIndex
 from engine.books.funding import funding_index
 from engine.books.market_book import MarketBook
 from engine.books.positions import apply_fill, fill_fault
 from engine.books.settlement import SettledPosition, can_settle, settle_position
+from engine.columns.accounts import AccountColumns
+from engine.columns.arrays import Int32s
+from engine.columns.desk import Desk
+from engine.columns.fill_columns import FillColumns
+from engine.columns.fills import FillLane, LaneRun
+from engine.columns.holders import holders
+from engine.columns.instruments import InstrumentTable
+from engine.columns.names import Names
+from engine.columns.rows import decode_rows, encode_rows
 from engine.commands import (
     AccountCommand,
-    MarginSnapshot,
     PositionSettled,
     StepResult,
     TransferCredit,
@@ -51,12 +62,13 @@ from engine.events import (
 from engine.ids import transfer_credit_id
 from engine.liquidation import case
 from engine.liquidation.status import in_liquidation
+from engine.liquidation.sweep import Sweep
 from engine.liquidation.watch import AccountWatch, Findings
 from engine.market import Market
 from engine.outcomes import APPLIED, DUPLICATE, Disposition, Outcome, Rejection, rejected
+from engine.pricing.axes import Bools
+from engine.reference.instruments import Instrument
 from engine.reference.parameters import RiskParameters
-from engine.risk.margin import margin_figures
-from engine.risk.sensitivities import greeks
 from engine.risk.withdrawals import withdrawal_refusal
 from engine.state import state_hash
 
@@ -64,68 +76,139 @@ _INCOMING = (CollateralKind.DEPOSIT, CollateralKind.TRANSFER_CREDIT)
 
 
 class MarginEngine:
-    """Books of the accounts it was given, the market they share, and what follows from both."""
+    """Books of the accounts it was given, the market they share, and what follows from both.
+
+    Accounts are in shards, which the engine only keeps apart: that of a recovered account is told to ``load``, that of
+    a new one is the partition of the event which opened it.
+    """
 
     def __init__(self) -> None:
-        self._books: dict[str, AccountBook] = {}
+        self._columns = AccountColumns()
+        self._desk = Desk(self._columns)
+        self._terms = InstrumentTable(self._columns.instruments, self._columns.assets)
+        self._lane = FillLane(self._columns, self._terms)
         self._market = MarketBook()
-        self._watch = AccountWatch(self._books, self._market)
-        self._holders = AccountIndex()  # by instrument
-        self._loaded: set[str] = set()
-        self._touched: set[str] = set()
+        self._watch = AccountWatch(self._columns, self._desk, self._market)
+        self._sweep = Sweep(self._columns, self._desk, self._market, self._watch)
+        self._loaded: list[Int32s] = []
+        self._time_us = 0
+        self._parameters: RiskParameters | None = None
+        self._touched: set[int] = set()
+        self._touched_many: list[Int32s] = []
         self._commands: list[tuple[str, AccountCommand]] = []
 
-    def step(self, batch: Sequence[Event], *, judge: bool = True) -> StepResult:
+    def step(self, batch: Sequence[Event], *, judge: bool = True, sweep_max: int | None = None) -> StepResult:
         """Apply ``batch`` in order, then judge once every account it could have moved.
 
         Without ``judge`` the accounts are remembered and judged at the next step that does: for a caller who knows
-        that more of the past is still on its way.
+        that more of the past is still on its way. ``sweep_max`` bounds the accounts that the sweep takes on.
 
         Outcomes are aligned with the batch. Any exception is a bug or corrupted state: the books may then be half
         way through the batch, and the caller must not go on with this engine.
         """
-        self._touched, self._commands = set(), []
-        time_us, parameters = self._market.time_us, self._market.parameters
+        self.begin()
+        outcomes = tuple([self.apply(event) for event in batch])
+        return self.finish(outcomes, judge=judge, sweep_max=sweep_max)
+
+    def begin(self) -> None:
+        """Begin a step: ``apply`` and ``apply_fills`` as often as need be, then ``finish``."""
+        self._touched, self._touched_many, self._commands = set(), [], []
+        self._time_us, self._parameters = self._market.time_us, self._market.parameters
         self._settle_loaded()
-        outcomes = tuple([self._apply(event) for event in batch])
-        if self._market.time_us != time_us:
+
+    def apply_fills(self, fills: FillColumns, first: int, shard: int) -> LaneRun:
+        """Apply plain fills of accounts in ``shard`` from record ``first`` on, and stop at the first that needs
+        ``apply``. The accounts and instruments in ``fills`` are numbered by ``names``."""
+        self._desk.put_back()
+        run = self._lane.apply(fills, first, shard)
+        if run.touched.size:
+            self._touched_many.append(run.touched)
+            self._watch.note_accounts(run.touched)
+        return run
+
+    def apply(self, event: Event) -> Outcome:
+        """Apply one event."""
+        match event:
+            case Fill() | CollateralEvent() | LiquidationAck() | BadRecord():
+                return self._apply_to_account(event)
+            case _:
+                return self._apply_to_market(event)
+
+    def finish(
+        self, outcomes: tuple[Outcome, ...], *, judge: bool = True, sweep_max: int | None = None
+    ) -> StepResult:
+        """End a step: judge, go on with the sweep, and say what has to be written and sent."""
+        self._desk.put_back()
+        if self._market.time_us != self._time_us:
             self._watch.note_time()
-        if self._market.parameters is not parameters:
+            self._sweep.note_time(self._time_us)
+        if self._market.parameters is not self._parameters:
             self._watch.note_everyone()
+        swept = self._sweep.take(sweep_max)
+        self._watch.note_accounts(swept)
         findings = self._watch.evaluate() if judge else Findings()
         return StepResult(
             outcomes=outcomes,
-            touched=tuple(sorted(self._touched | findings.changed)),
+            rows=self._rows(findings.changed),
             commands=(*self._commands, *findings.commands),
-            snapshots=self._snapshots(time_us),
+            snapshots=self._sweep.snapshots(swept),
         )
 
-    def load(self, book: AccountBook) -> None:
-        """Adopt a recovered account, which this engine now owns. It is judged at the next step, and positions that
-        were settled meanwhile are settled then."""
-        account = book.account
-        if account in self._books:
-            raise InvariantBroken(f"account {account} is loaded already")
-        self._books[account] = book
-        self._loaded.add(account)
-        self._holders.put(account, frozenset(book.positions))
-        self._watch.note_account(account)
+    def load(self, book: AccountBook, shard: int = 0) -> None:
+        """Adopt an account, which this engine now owns. It is judged at the next step, and positions that were
+        settled meanwhile are settled then."""
+        if self._columns.number(book.account) >= 0:
+            raise InvariantBroken(f"account {book.account} is loaded already")
+        number = self._columns.open(book.account, shard)
+        self._columns.put(number, book)
+        self._adopt(np.array([number], dtype=np.int32))
+
+    def load_rows(self, rows: Sequence[bytes], shard: int) -> list[bytes]:
+        """Adopt the accounts of ``rows`` as ``rows`` of this engine wrote them; returns their ids. Raises
+        ``engine.columns.rows.DamagedRow``."""
+        numbers = decode_rows(self._columns, rows, shard)
+        self._adopt(numbers)
+        return self._columns.names(numbers)
+
+    def encode_rows(self, accounts: Sequence[bytes]) -> list[bytes]:
+        """The durable form of ``accounts``, one row each."""
+        self._desk.put_back()
+        return encode_rows(self._columns, self._numbers(accounts))
 
     def drop(self, accounts: Iterable[str]) -> None:
         """Forget accounts that another worker owns now; unknown ones are ignored."""
-        for account in accounts:
-            if self._books.pop(account, None) is not None:
-                self._loaded.discard(account)
-                self._holders.drop(account)
-                self._watch.forget(account)
+        numbers = self._numbers([account.encode() for account in accounts])
+        self._forget(numbers[numbers >= 0])
+
+    def drop_shard(self, shard: int) -> None:
+        """Forget all accounts of a shard."""
+        self._forget(self._columns.of_shard(shard))
+
+    def shard(self, account: str) -> int | None:
+        """The shard of an account; None for one that is not here."""
+        number = self._columns.number(account)
+        return None if number < 0 else int(self._columns.accounts.shard_A[number])
 
     def book(self, account: str) -> AccountBook | None:
-        """The account's book itself, not a copy: for reading only."""
-        return self._books.get(account)
+        """The account's book: for reading only."""
+        number = self._columns.number(account)
+        return None if number < 0 else self._desk.look(number)
 
-    def accounts(self) -> Iterable[str]:
+    def accounts(self) -> list[str]:
         """Ids of all accounts, in no order."""
-        return self._books.keys()
+        return [name.decode() for name in self._columns.names(self._columns.numbers())]
+
+    def __len__(self) -> int:
+        """How many accounts there are."""
+        return len(self._columns)
+
+    def names(self) -> tuple[Names, Names]:
+        """The numbers that ``apply_fills`` knows accounts and instruments by."""
+        return self._columns.account_names, self._columns.instruments
+
+    def memory_bytes(self) -> int:
+        """What the accounts and their guard bands take."""
+        return self._columns.memory_bytes() + self._watch.memory_bytes()
 
     def has_instrument(self, instrument: str) -> bool:
         """Whether fills of ``instrument`` can be booked: it is listed, and so are the assets it settles in."""
@@ -134,6 +217,10 @@ class MarginEngine:
             return False
         needed = (terms.settlement_asset, terms.base_asset)
         return all(asset is None or asset in self._market.assets for asset in needed)
+
+    def bookable_instruments(self) -> Bools:
+        """``has_instrument`` by instrument number, shape [I]."""
+        return self._terms.arrays().kind_I != 0
 
     def has_asset(self, asset: str) -> bool:
         """Whether ``asset`` is listed as collateral."""
@@ -150,34 +237,62 @@ class MarginEngine:
 
     def state_hash(self) -> str:
         """Hash of all books (``engine.state``)."""
-        return state_hash(self._books.values())
+        return state_hash(self._desk.look(number) for number in self._columns.numbers().tolist())
+
+    # Accounts.
+
+    def _adopt(self, numbers: Int32s) -> None:
+        self._loaded.append(numbers)
+        self._watch.note_accounts(numbers)
+
+    def _forget(self, numbers: Int32s) -> None:
+        self._desk.put_back()
+        self._loaded = [np.setdiff1d(loaded, numbers) for loaded in self._loaded]
+        self._watch.forget(numbers)
+        self._columns.drop(numbers)
+
+    def _numbers(self, accounts: Sequence[bytes]) -> Int32s:
+        return np.array([self._columns.account_names.number(account) for account in accounts], dtype=np.int32)
+
+    def _rows(self, changed: set[int]) -> dict[int, tuple[bytes, ...]]:
+        """The accounts that this step touched or the watch changed, by shard."""
+        few = np.fromiter(self._touched | changed, dtype=np.int32)
+        numbers = np.unique(np.concatenate([few, *self._touched_many]))
+        shard_N = self._columns.accounts.shard_A[numbers]
+        return {
+            int(shard): tuple(sorted(self._columns.names(numbers[shard_N == shard]))) for shard in np.unique(shard_N)
+        }
+
+    def _holders(self, instruments: Iterable[str]) -> Int32s:
+        """Accounts with a position in any of ``instruments``, ascending by number."""
+        self._desk.put_back()
+        names = self._columns.instruments
+        marked = np.zeros(names.numbered, dtype=np.bool_)
+        held = [number for instrument in instruments if (number := names.number(instrument.encode())) >= 0]
+        marked[held] = True
+        nothing = np.zeros(0, dtype=np.bool_)
+        return holders(self._columns.numbers(), self._columns.holdings(), marked, nothing)
 
     # One event.
 
-    def _apply(self, event: Event) -> Outcome:
-        match event:
-            case Fill() | CollateralEvent() | LiquidationAck() | BadRecord():
-                return self._apply_to_account(event)
-            case _:
-                return self._apply_to_market(event)
-
     def _apply_to_account(self, event: AccountEvent) -> Outcome:
         """Watermark, then repeats, then the event itself; the watermark moves whatever the event's fate."""
-        book = self._books.get(event.account)
-        if book is None:
+        number = self._columns.number(event.account)
+        if number < 0:
             if not _opens_account(event):
                 return rejected(Rejection.UNKNOWN_ACCOUNT, "account", event.account)
-            book = self._books[event.account] = AccountBook(event.account)
+            number = self._columns.open(event.account, event.source.partition)
+        book = self._desk.take(number)
         if not intake.advance(book, event.source):
             return DUPLICATE
-        self._touched.add(event.account)
+        self._touched.add(number)
         if isinstance(event, BadRecord):
             book.bad_records += 1
             return APPLIED
         outcome = intake.repeat_of(book, event) or self._apply_new(book, event)
         if outcome.disposition is Disposition.APPLIED:
             intake.remember(book, event)
-            self._watch.note_account(event.account)
+            self._watch.note_account(number)
         return outcome
 
     def _apply_new(self, book: AccountBook, event: Fill | CollateralEvent | LiquidationAck) -> Outcome:
@@ -197,13 +312,10 @@ class MarginEngine:
             return fault
         assert instrument is not None
         index_e12 = funding_index(instrument, self._market.marks)
-        held_before = fill.instrument in book.positions
         result = apply_fill(book, fill, instrument, index_e12, self._market.final_price(fill.instrument))
         if result.outcome.disposition is not Disposition.APPLIED:
             return result.outcome
         case.count_fill(book, fill)
-        if (fill.instrument in book.positions) != held_before:
-            self._holders.put(book.account, frozenset(book.positions))
         if result.settled is not None:
             self._report_settled(book, fill.instrument, result.settled)
         return result.outcome
@@ -238,23 +350,33 @@ class MarginEngine:
             case MarkPrice():
                 outcome = self._market.set_mark(event)
                 if outcome.disposition is Disposition.APPLIED:
+                    self._terms.set_funding(
+                        event.feed, event.funding_index_linear_e12, event.funding_index_inverse_e12
+                    )
                     self._watch.note_mark(event.feed)
             case Settlement():
                 outcome = self._apply_settlement(event)
             case InstrumentListed():
                 outcome = self._market.list_instrument(event)
                 if outcome.disposition is Disposition.APPLIED:
-                    for account in self._holders.accounts(event.instrument.instrument_id):
-                        self._watch.note_account(account)
+                    self._list(event.instrument)
             case CollateralAssetListed():
                 outcome = self._market.list_asset(event)
                 if outcome.disposition is Disposition.APPLIED:
+                    self._terms.list_asset(event.asset.asset_id)
                     self._watch.note_everyone()
             case ParametersSet():
                 outcome = self._market.set_parameters(event)
             case _:
                 assert_never(event)
         return outcome
+
+    def _list(self, instrument: Instrument) -> None:
+        self._terms.list(instrument)
+        mark = self._market.marks.get(instrument.mark_feed)
+        if mark is not None:
+            self._terms.set_funding(mark.feed, mark.funding_index_linear_e12, mark.funding_index_inverse_e12)
+        self._watch.note_terms(self._holders([instrument.instrument_id]))
 
     # Settlement.
 
@@ -263,30 +385,34 @@ class MarginEngine:
         if fault is not None:
             return fault
         instrument = self._market.instruments[event.instrument]
-        holders = sorted(self._holders.accounts(event.instrument))
-        if not all(can_settle(self._books[account], instrument, event.price_e8) for account in holders):
+        holding = sorted(self._holders([event.instrument]).tolist(), key=self._columns.name)
+        if not all(can_settle(self._desk.take(number), instrument, event.price_e8) for number in holding):
             return rejected(Rejection.AMOUNT_OUT_OF_RANGE, "price", "a book would overflow")
         self._market.settle(event)
-        for account in holders:
-            self._settle(self._books[account], event.instrument)
+        self._terms.settle(event.instrument)
+        for number in holding:
+            self._settle(number, event.instrument)
         return APPLIED
 
     def _settle_loaded(self) -> None:
         """Settle what was settled while the account was on its way to this engine."""
-        for account in sorted(self._loaded):
-            book = self._books[account]
-            for name in sorted(book.positions.keys() & self._market.settlements.keys()):
-                self._settle(book, name)
+        if self._loaded and self._market.settlements:
+            loaded = np.concatenate(self._loaded)
+            waiting = np.intersect1d(loaded, self._holders(self._market.settlements))
+            for number in sorted(waiting.tolist(), key=self._columns.name):
+                held = self._desk.take(number).positions.keys() & self._market.settlements.keys()
+                for name in sorted(held):
+                    self._settle(number, name)
         self._loaded.clear()
 
-    def _settle(self, book: AccountBook, name: str) -> None:
+    def _settle(self, number: int, name: str) -> None:
         instrument, price_e8 = self._market.instruments[name], self._market.settlements[name].price_e8
+        book = self._desk.take(number)
+        self._touched.add(number)
+        self._watch.note_account(number)
         self._report_settled(book, name, settle_position(book, instrument, price_e8))
-        self._holders.put(book.account, frozenset(book.positions))
 
     def _report_settled(self, book: AccountBook, name: str, settled: SettledPosition) -> None:
-        self._touched.add(book.account)
-        self._watch.note_account(book.account)
         settlement = self._market.settlements[name]
         report = PositionSettled(
             account=book.account,
@@ -298,32 +424,6 @@ class MarginEngine:
             versions=self._market.versions(book.applied),
         )
         self._commands.append((book.account, report))
-
-    # Snapshots.
-
-    def _snapshots(self, time_before_us: int) -> tuple[MarginSnapshot, ...]:
-        """Figures and Greeks of every priced account, when engine time has entered a new snapshot interval. Engine
-        time before the first mark is no time, so the first mark enters nothing."""
-        parameters = self._market.parameters
-        if parameters is None or not time_before_us:
-            return ()
-        interval_us = parameters.snapshot_interval_us
-        if self._market.time_us // interval_us == time_before_us // interval_us:
-            return ()
-        books = [self._books[account] for account in sorted(self._books)]
-        frame = self._watch.frame(parameters)
-        figures = margin_figures(books, frame.market, parameters, frame)
-        return tuple(
-            MarginSnapshot(
-                account=book.account,
-                status=book.status,
-                figures=figured,
-                greeks=greeks(book, frame.market),
-                versions=self._market.versions(book.applied),
-            )
-            for book, figured in zip(books, figures, strict=True)
-            if figured is not None
-        )
 
 
 def _opens_account(event: AccountEvent) -> bool:

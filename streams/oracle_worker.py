@@ -39,7 +39,7 @@ class OracleWorker:
         assert self.broadcast is not None, "the worker is wired by streams.app"
         await self.broadcast.ready.wait()
         marks, letters = self._runner.apply(batch.partition, batch.records)
-        observe(self._limits[batch.topic], batch.records, {letter.offset: letter.reason for letter in letters})
+        observe(self._limits[batch.topic], batch.offsets, {letter.offset: letter.reason for letter in letters})
         for letter in letters:
             self._gate.register(await self._publisher.send_dead_letter(letter), "a dead letter")
         for mark in marks:
@@ -51,6 +51,6 @@ class OracleWorker:
         if self._checker.seen(batch.topic) < batch.offset:
             await self.broadcast.catch_up()
         letters = self._checker.take_letters(batch.topic, batch.first, batch.offset)
-        observe(self._limits[batch.topic], batch.records, {letter.offset: letter.reason for letter in letters})
+        observe(self._limits[batch.topic], batch.offsets, {letter.offset: letter.reason for letter in letters})
         for letter in letters:
             self._gate.register(await self._publisher.send_dead_letter(letter), "a dead letter")

@@ -1,8 +1,12 @@
 """The risk runner: one margin engine, the accounts of the partitions this worker owns, and what they owe.
 
-Owns the way from raw records to changed rows: decode, translate, step, collect. Everything here is synchronous and
-free of Kafka, so that a Faust worker, a test and a fault simulation drive the same code. Refuses to know how rows,
-messages and dead letters travel (``streams.worker``).
+Owns the way from raw records to changed rows: scan or decode, step, collect. Everything here is synchronous and free
+of Kafka, so that a Faust worker, a test and a fault simulation drive the same code. Refuses to know how rows, messages
+and dead letters travel (``streams.worker``).
+
+Fills travel in two lanes. A whole slice is scanned into columns at once, and the engine applies them from there; a
+record that the scanner or the engine does not take (odd, bad, of a new account) stops the lane, is decoded and applied
+alone, and the lane goes on behind it. Order inside a partition is the order of the log.
 
 Trail: before it ``streams.worker`` (a coalesced batch), after it ``engine.margin_engine``.
 """
@@ -10,27 +14,32 @@ Trail: before it ``streams.worker`` (a coalesced batch), after it ``engine.margi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 from aiokafka.partitioner import murmur2
 
 from engine import MarginEngine
+from engine.columns.fill_columns import FillColumns
+from engine.columns.fills import LaneRun
+from engine.columns.rows import DamagedRow
 from engine.commands import MarginSnapshot, StepResult
-from engine.events import AccountEvent, BadRecord, Event, Fill, Source
+from engine.events import BadRecord, Fill, Source
 from engine.outcomes import Disposition, Outcome
 from schemas.codec import decode_record, encode, key_of
 from schemas.errors import Reason, SchemaError
 from schemas.events.dead_letters import DeadLetterV1
 from streams.dead_letters import dead_letter
 from streams.outbox import Outbox
-from streams.rows import OutboxEntry, decode_row, encode_row
+from streams.rows import OutboxEntry, UnreadableRow, frame_row, split_row
 from streams.translate import to_account_event, to_broadcast_event, to_wire
+from streams.translate.fill_lane import scan
 
 
-class InputRecord(Protocol):
-    """What the runner needs of a Kafka record."""
+class BroadcastRecord(Protocol):
+    """What the runner needs of one record of a broadcast topic."""
 
     @property
     def key(self) -> bytes | None: ...
@@ -38,34 +47,55 @@ class InputRecord(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def offset(self) -> int: ...
+
+
+class InputRecords(Protocol):
+    """What the runner needs of consecutive Kafka records of one partition, column by column."""
+
     @property
-    def timestamp(self) -> int: ...
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def keys(self) -> Sequence[bytes | None]: ...
+    @property
+    def values(self) -> Sequence[bytes | None]: ...
+    @property
+    def offsets(self) -> Sequence[int]: ...
+    @property
+    def timestamps(self) -> Sequence[int]: ...
 
 
-@dataclass(slots=True)
-class DecodedBatch:
-    """Records of one partition, each as an engine event or as a dead letter (or both: the event flags the account)."""
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Records before they are applied; ``fills`` are those of the fills topic as columns. ``lacks_reference``: a fill
+    names an instrument that cannot be booked yet, so reference data may still be on its way."""
 
-    topic: str
-    partition: int
-    events: list[Event] = field(default_factory=list)
-    records: list[InputRecord] = field(default_factory=list)
-    dead_letters: list[DeadLetterV1] = field(default_factory=list)
-    read: int = 0
+    records: InputRecords
+    fills: FillColumns | None
+    lacks_reference: bool
 
 
 @dataclass(slots=True)
 class BatchEffects:
     """What the shell has to do after a step: write these rows, publish these messages.
 
-    ``dead_letters`` are those of records that no row knows; those of known accounts are in their rows' outbox.
-    ``bad`` are the reasons of all bad records by offset.
+    ``dirty`` are account ids by partition. ``dead_letters`` are those of records that no row knows; those of known
+    accounts are in their rows' outbox. ``bad`` are the reasons of all bad records by offset.
     """
 
-    dirty: dict[int, list[str]]
+    dirty: Mapping[int, Sequence[bytes]]
     dead_letters: list[DeadLetterV1]
     snapshots: list[OutboxEntry]
     bad: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Fates:
+    """What became of the records of a slice."""
+
+    letters: list[DeadLetterV1] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -74,155 +104,172 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class RiskRunner:
-    """Drives one ``MarginEngine`` over the partitions that this worker owns.
+    """Drives one ``MarginEngine`` over the partitions that this worker owns; a partition is a shard of the engine.
 
-    While ``judging`` is off, events are applied and nobody's status changes (``streams.catch_up``).
+    While ``judging`` is off, events are applied and nobody's status changes (``streams.catch_up``). ``sweep_max``
+    bounds the accounts that one step sweeps; None: no bound.
     """
 
     def __init__(self, outbox: Outbox, partitions: int) -> None:
         self.engine = MarginEngine()
         self.outbox = outbox
         self.judging = True
+        self.sweep_max: int | None = None
         self.counts: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
         self._partitions = partitions
-        self._partition_of: dict[str, int] = {}
-        self._accounts_in: dict[int, set[str]] = defaultdict(set)
 
-    def decode(self, topic: str, partition: int, records: Sequence[InputRecord]) -> DecodedBatch:
-        """Turn records into events; a poison record costs only itself."""
-        batch = DecodedBatch(topic, partition, read=len(records))
-        for record in records:
-            source = Source(topic, partition, record.offset)
-            try:
-                struct = decode_record(topic, record.key, record.value)
-                event: AccountEvent = to_account_event(struct, source)
-                self._check_partition(event.account, partition)
-            except SchemaError as error:
-                batch.dead_letters.append(self._dead_letter(source, record, error))
-                account = (record.key or b"").decode("ascii", "replace")
-                if self._partition_of.get(account) != partition:
-                    continue
-                event = BadRecord(source, account)
-            batch.events.append(event)
-            batch.records.append(record)
-        return batch
+    def scan(self, records: InputRecords) -> Scanned:
+        """Look at account records for the first time. What is found holds until the next event of any kind: apply it
+        at once, or scan again."""
+        if records.topic != "fills":
+            return Scanned(records, None, lacks_reference=False)
+        fills = scan(records.keys, records.values, records.offsets, *self.engine.names())
+        known_I = np.append(self.engine.bookable_instruments(), False)  # the last is for unknown ones, number -1
+        taken_N = fills.lane_N != 0
+        lacks = bool(np.any(taken_N & ~known_I[fills.instrument_N]))
+        odd = np.flatnonzero(~taken_N).tolist()
+        return Scanned(records, fills, lacks or any(self._lacks_reference(records, at) for at in odd))
 
-    def lacks_reference(self, batch: DecodedBatch) -> bool:
-        """Whether a fill names an instrument not heard of yet: reference data may still be on its way."""
-        fills = (event for event in batch.events if isinstance(event, Fill))
-        return any(not self.engine.has_instrument(fill.instrument) for fill in fills)
-
-    def apply(self, batch: DecodedBatch) -> BatchEffects:
-        """Step the engine over a decoded batch and collect what follows from it."""
-        result = self.engine.step(batch.events, judge=self.judging)
-        for account in result.touched:
-            self._own(account, batch.partition)
-        effects = self._collect(result)
-        letters = batch.dead_letters + self._rejections(batch, result.outcomes)
-        effects.bad = {letter.offset: letter.reason for letter in letters}
-        effects.dead_letters = [letter for letter in letters if not self._owe(letter)]
-        counts = self.counts[batch.topic, batch.partition]
-        counts["read"] += batch.read
-        counts["dead_lettered"] += len(letters)
-        for event, outcome in zip(batch.events, result.outcomes, strict=True):
-            if not isinstance(event, BadRecord) and outcome.disposition is not Disposition.REJECTED:
-                counts[outcome.disposition.value] += 1
+    def apply(self, scanned: Scanned) -> BatchEffects:
+        """Step the engine over account records and collect what follows from it."""
+        records, fills, fates = scanned.records, scanned.fills, _Fates()
+        self.engine.begin()
+        at, end = 0, len(records.offsets)
+        while at < end:
+            if fills is not None:
+                run = self.engine.apply_fills(fills, at, records.partition)
+                self._note_run(records, run, fates)
+                at = run.next
+            if at < end:
+                self._apply_record(records, at, fates)
+                at += 1
+        effects = self._collect(self.engine.finish((), judge=self.judging, sweep_max=self.sweep_max))
+        effects.bad = {letter.offset: letter.reason for letter in fates.letters}
+        effects.dead_letters = [letter for letter in fates.letters if not self._owe(letter)]
+        counts = self.counts[records.topic, records.partition]
+        counts["read"] += end
+        counts["dead_lettered"] += len(fates.letters)
+        counts.update(fates.counts)
         return effects
 
-    def apply_broadcast(self, topic: str, records: Sequence[InputRecord]) -> BatchEffects:
+    def apply_broadcast(self, topic: str, records: Sequence[BroadcastRecord]) -> BatchEffects:
         """Apply marks, reference data or settlements. What is wrong with them the oracle role reports; here it is
         counted, and changes nothing."""
-        events: list[Event] = []
         counts = self.counts[topic, 0]
         counts["read"] += len(records)
+        self.engine.begin()
         for record in records:
             try:
                 struct = decode_record(topic, record.key, record.value)
-                events.append(to_broadcast_event(struct, record.offset))
+                event = to_broadcast_event(struct, record.offset)
             except SchemaError:
                 counts["rejected"] += 1
-        result = self.engine.step(events, judge=self.judging)
-        for outcome in result.outcomes:
-            counts[outcome.disposition.value] += 1
-        return self._collect(result)
+            else:
+                counts[self.engine.apply(event).disposition.value] += 1
+        return self._collect(self.engine.finish((), judge=self.judging, sweep_max=0))
 
     def evaluate(self) -> BatchEffects:
-        """Recompute accounts adopted since the last step, on the market as it stands."""
-        return self._collect(self.engine.step((), judge=self.judging))
+        """Recompute accounts adopted since the last step, on the market as it stands, and go on with the sweep."""
+        return self._collect(self.engine.step((), judge=self.judging, sweep_max=self.sweep_max))
 
     def load(self, partition: int, rows: Mapping[bytes, bytes]) -> None:
-        """Adopt the recovered rows of a partition."""
+        """Adopt the recovered rows of a partition; raises ``UnreadableRow``."""
         self.drop(partition)
-        for key, data in rows.items():
-            book, entries = decode_row(data)
-            account = key.decode()
-            assert book.account == account, f"row of {account} holds {book.account}"
-            self._own(account, partition)
-            self.engine.load(book)
+        books: list[bytes] = []
+        owing: list[tuple[str, list[OutboxEntry]]] = []
+        for key, row in rows.items():
+            book, entries = split_row(row)
+            books.append(book)
+            if entries:
+                owing.append((key.decode(), entries))
+        try:
+            accounts = self.engine.load_rows(books, partition)
+        except DamagedRow as error:
+            raise UnreadableRow(f"partition {partition}: {error}") from error
+        assert accounts == list(rows), "a row is kept under the id of its account"
+        for account, entries in owing:
             self.outbox.load(account, entries)
 
     def drop(self, partition: int) -> None:
         """Forget a partition that now belongs to another worker."""
-        accounts = self._accounts_in.pop(partition, set())
-        self.engine.drop(accounts)
-        self.outbox.drop(accounts)
-        for account in accounts:
-            del self._partition_of[account]
+        self.outbox.drop([account for account in self.outbox.owing() if self.home(account) == partition])
+        self.engine.drop_shard(partition)
 
-    def encode(self, partition: int, key: bytes) -> bytes:
-        """The row of an account as it stands now."""
-        account = key.decode()
-        book = self.engine.book(account)
-        assert book is not None and self._partition_of[account] == partition
-        return encode_row(book, self.outbox.entries(account))
+    def encode(self, partition: int, keys: Sequence[bytes]) -> list[bytes]:
+        """The rows of accounts as they stand now."""
+        books = self.engine.encode_rows(keys)
+        return [frame_row(book, self.outbox.entries(key.decode())) for key, book in zip(keys, books, strict=True)]
 
     def home(self, account: str) -> int | None:
         """The partition of an account of this worker."""
-        return self._partition_of.get(account)
+        return self.engine.shard(account)
 
-    def _owe(self, letter: DeadLetterV1) -> bool:
-        """Put a dead letter into the row of its account, whose watermark would hide the record from a replay. False
-        when no row knows the record: it is read again until it is reported."""
-        book = self.engine.book(letter.key)
-        if book is None or self._partition_of.get(letter.key) != letter.partition:
+    def _note_run(self, records: InputRecords, run: LaneRun, fates: _Fates) -> None:
+        """Count what became of the records of a run, and write dead letters of the rejected."""
+        fates.counts["applied"] += run.applied
+        fates.counts["duplicate"] += run.duplicates
+        for at, outcome in run.rejections:
+            fates.letters.append(self._dead_letter(records, at, outcome))
+
+    def _apply_record(self, records: InputRecords, at: int, fates: _Fates) -> None:
+        source = Source(records.topic, records.partition, int(records.offsets[at]))
+        key = records.keys[at]
+        try:
+            struct = decode_record(records.topic, key, records.values[at])
+            event = to_account_event(struct, source)
+            self._check_partition(event.account, records.partition)
+        except SchemaError as error:
+            fates.letters.append(self._dead_letter(records, at, error))
+            account = (key or b"").decode("ascii", "replace")
+            if self.home(account) == records.partition:
+                self.engine.apply(BadRecord(source, account))
+            return
+        outcome = self.engine.apply(event)
+        if outcome.rejection is not None:
+            fates.letters.append(self._dead_letter(records, at, outcome))
+        else:
+            fates.counts[outcome.disposition.value] += 1
+
+    def _lacks_reference(self, records: InputRecords, at: int) -> bool:
+        try:
+            struct = decode_record(records.topic, records.keys[at], records.values[at])
+            event = to_account_event(struct, Source(records.topic, records.partition, int(records.offsets[at])))
+        except SchemaError:
             return False
-        self.outbox.add(letter.key, OutboxEntry("dead-letters", key_of(letter), encode(letter)))
-        return True
-
-    def _own(self, account: str, partition: int) -> None:
-        if account not in self._partition_of:
-            self._partition_of[account] = partition
-            self._accounts_in[partition].add(account)
+        return isinstance(event, Fill) and not self.engine.has_instrument(event.instrument)
 
     def _check_partition(self, account: str, partition: int) -> None:
-        home = self._partition_of.get(account)
+        home = self.home(account)
         if home is None:
             home = partition_of(account.encode(), self._partitions)
         if home != partition:
             raise SchemaError(Reason.WRONG_PARTITION, "account", f"belongs to partition {home}, not {partition}")
 
+    def _owe(self, letter: DeadLetterV1) -> bool:
+        """Put a dead letter into the row of its account, whose watermark would hide the record from a replay. False
+        when no row knows the record: it is read again until it is reported."""
+        if self.home(letter.key) != letter.partition:
+            return False
+        self.outbox.add(letter.key, OutboxEntry("dead-letters", key_of(letter), encode(letter)))
+        return True
+
     def _collect(self, result: StepResult) -> BatchEffects:
         for owner, command in result.commands:
             topic, key, struct = to_wire(command)
             self.outbox.add(owner, OutboxEntry(topic, key, encode(struct)))
-        dirty: dict[int, list[str]] = defaultdict(list)
-        for account in result.touched:
-            dirty[self._partition_of[account]].append(account)
-        return BatchEffects(dict(dirty), [], [self._snapshot(snapshot) for snapshot in result.snapshots])
+        return BatchEffects(result.rows, [], [self._snapshot(snapshot) for snapshot in result.snapshots])
 
     def _snapshot(self, snapshot: MarginSnapshot) -> OutboxEntry:
         topic, key, struct = to_wire(snapshot)
         return OutboxEntry(topic, key, encode(struct))
 
-    def _rejections(self, batch: DecodedBatch, outcomes: Iterable[Outcome]) -> list[DeadLetterV1]:
-        letters = []
-        for event, record, outcome in zip(batch.events, batch.records, outcomes, strict=True):
-            if outcome.rejection is not None and not isinstance(event, BadRecord):
-                source = Source(batch.topic, batch.partition, record.offset)
-                letters.append(self._dead_letter(source, record, outcome))
-        return letters
-
-    def _dead_letter(self, source: Source, record: InputRecord, error: SchemaError | Outcome) -> DeadLetterV1:
+    def _dead_letter(self, records: InputRecords, at: int, error: SchemaError | Outcome) -> DeadLetterV1:
         return dead_letter(
-            source.topic, source.partition, source.offset, record.key, record.value, record.timestamp, error
+            records.topic,
+            records.partition,
+            int(records.offsets[at]),
+            records.keys[at],
+            records.values[at],
+            int(records.timestamps[at]),
+            error,
         )

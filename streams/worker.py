@@ -33,6 +33,9 @@ from streams.transport import DurabilityGate, Record, RecordBatch
 ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
 COLLATERAL_POLL_S = 0.002
 
+SLICE_RECORDS = 1024
+"""Records applied before marks get a turn: one to three milliseconds of work."""
+
 log = logging.getLogger(__name__)
 
 
@@ -56,14 +59,14 @@ class Publisher:
         return await self.send(OutboxEntry("dead-letters", key_of(letter), encode(letter)))
 
 
-def observe(limit: DeadLetterLimit, records: Sequence[Record], bad: Mapping[int, str]) -> None:
+def observe(limit: DeadLetterLimit, offsets: Sequence[int], bad: Mapping[int, str]) -> None:
     """Count a batch toward the limit, in record order; ``bad`` has the reason by offset. Raises ``DeadLetterFlood``
     before anything of the batch is reported or acknowledged."""
     if not bad:
-        limit.good(len(records))
+        limit.good(len(offsets))
         return
-    for record in records:
-        if (reason := bad.get(record.offset)) is None:
+    for offset in offsets:
+        if (reason := bad.get(int(offset))) is None:
             limit.good()
         else:
             limit.bad(reason)
@@ -106,27 +109,37 @@ class RiskWorker:
     async def on_batch(self, batch: RecordBatch) -> None:
         """Apply one batch of account events; returns when every write it needs is registered with the gate.
 
-        Raises ``OwnershipLost`` when the partition is another worker's: the batch must not be acknowledged.
+        Slice by slice: marks that have arrived overtake the slices still to come, since a breach must not wait behind
+        a backlog of fills. Raises ``OwnershipLost`` when the partition is another worker's: the batch must not be
+        acknowledged.
         """
-        rows, broadcast = self._parts()
+        _, broadcast = self._parts()
         await broadcast.ready.wait()
-        decoded = self.runner.decode(batch.topic, batch.partition, batch.records)
-        if self.runner.lacks_reference(decoded):
+        for records in batch.slices(SLICE_RECORDS):
+            await broadcast.turn()
+            await self._apply(records)
+        await self._flush(batch.partition, batch.generation, {batch.topic: batch.offset})
+
+    async def _apply(self, records: RecordBatch) -> None:
+        rows, broadcast = self._parts()
+        if records.topic == "fills":
+            await self._let_collateral_pass(records.partition)
+        scanned = self.runner.scan(records)
+        if scanned.lacks_reference:
             # A listing published before the fill is heard of before the fill is judged.
             await broadcast.catch_up()
-        if batch.topic == "fills":
-            await self._let_collateral_pass(batch.partition)
-        if batch.partition not in rows.owned():
-            raise NotOwner(f"partition {batch.partition} is not taken over")
+            scanned = self.runner.scan(records)
+        if records.partition not in rows.owned():
+            raise NotOwner(f"partition {records.partition} is not taken over")
         self._look_around()
-        effects = self.runner.apply(decoded)
-        self._catch_up.read(batch.topic, batch.partition, batch.end)
+        effects = self.runner.apply(scanned)
+        self._catch_up.read(records.topic, records.partition, records.end)
         # No await between a changed book and its dirty mark: a cancelled batch is a duplicate when it comes again.
         self._mark(effects)
-        observe(self._limits[batch.topic], batch.records, effects.bad)
+        observe(self._limits[records.topic], records.offsets, effects.bad)
         for letter in effects.dead_letters:
             self._gate.register(await self._publisher.send_dead_letter(letter), "a dead letter")
-        await self._flush(batch.partition, batch.generation, {batch.topic: batch.offset})
+        await self._send_snapshots(effects)
 
     async def on_broadcast(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Apply marks, reference data or settlements to every account of this worker."""
@@ -135,9 +148,7 @@ class RiskWorker:
         effects = self.runner.apply_broadcast(topic, records)
         self._mark(effects)
         await self._flush_all(effects.dirty)
-        for snapshot in effects.snapshots:
-            # Best effort by contract: a lost snapshot is followed by the next.
-            await self._publisher.send(snapshot)
+        await self._send_snapshots(effects)
 
     async def on_recovered(self, partition: int, rows: Mapping[bytes, bytes]) -> None:
         """Adopt a partition and resend what its rows owe; its accounts are judged at the next step.
@@ -185,18 +196,22 @@ class RiskWorker:
         assert self.rows is not None and self.broadcast is not None, "the worker is wired by streams.app"
         return self.rows, self.broadcast
 
+    async def _send_snapshots(self, effects: BatchEffects) -> None:
+        for snapshot in effects.snapshots:
+            # Best effort by contract: a lost snapshot is followed by the next.
+            await self._publisher.send(snapshot)
+
     def _mark(self, effects: BatchEffects) -> None:
         for partition, accounts in effects.dirty.items():
-            for account in accounts:
-                self._mark_row(partition, account)
+            self._mark_rows(partition, accounts)
 
-    def _mark_row(self, partition: int, account: str) -> None:
+    def _mark_rows(self, partition: int, accounts: Sequence[bytes]) -> None:
         rows, _ = self._parts()
         try:
-            rows.mark_dirty(partition, account.encode())
+            rows.mark_many_dirty(partition, accounts)
         except OwnershipLost:
             # Between giving a partition up and being told so: its next owner decides from the durable row.
-            log.info("partition %s went to another worker while %s changed", partition, account)
+            log.info("partition %s went to another worker while %d accounts changed", partition, len(accounts))
 
     async def _flush_all(self, partitions: Iterable[int]) -> None:
         for partition in partitions:
@@ -228,4 +243,4 @@ class RiskWorker:
     def _on_delivered(self, account: str) -> None:
         partition = self.runner.home(account)
         if partition is not None:
-            self._mark_row(partition, account)
+            self._mark_rows(partition, (account.encode(),))

@@ -1,6 +1,6 @@
 """Exposure: which accounts a change of the market can move.
 
-Owns the index from keys (feeds and the passage of time, or instruments) to the accounts that hold something depending
+Owns the index from keys (feeds and the passage of time) to the numbers of the accounts that hold something depending
 on them, kept as accounts change. Refuses to know what depends on what (``engine.risk.exposures``) and by how much.
 """
 
@@ -16,10 +16,10 @@ class AccountIndex:
     """Accounts by key."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, frozenset[str]] = {}
-        self._accounts: dict[str, set[str]] = {}
+        self._keys: dict[int, frozenset[str]] = {}
+        self._accounts: dict[str, set[int]] = {}
 
-    def put(self, account: str, keys: frozenset[str]) -> None:
+    def put(self, account: int, keys: frozenset[str]) -> None:
         """State all keys of ``account``; those it had before and has no more are forgotten."""
         before = self._keys.get(account, frozenset())
         if keys == before:
@@ -35,14 +35,18 @@ class AccountIndex:
         else:
             del self._keys[account]
 
-    def drop(self, account: str) -> None:
+    def drop(self, account: int) -> None:
         """Forget ``account``."""
         self.put(account, frozenset())
 
-    def accounts(self, key: str) -> Set[str]:
+    def accounts(self, key: str) -> Set[int]:
         """The accounts that have ``key``."""
         return self._accounts.get(key, frozenset())
 
-    def keys(self, account: str) -> frozenset[str]:
+    def keys(self, account: int) -> frozenset[str]:
         """The keys that ``account`` has."""
         return self._keys.get(account, frozenset())
+
+    def members(self) -> Set[int]:
+        """All accounts that have any key."""
+        return self._keys.keys()

@@ -6,16 +6,17 @@ Owns when. Open commands run out and holds end by time alone; everything else th
 from __future__ import annotations
 
 import heapq
+from collections.abc import Set
 
 
 class Timers:
-    """At most one deadline per account; setting another replaces it."""
+    """At most one deadline per account number; setting another replaces it."""
 
     def __init__(self) -> None:
-        self._deadlines: dict[str, int] = {}
-        self._queue: list[tuple[int, str]] = []
+        self._deadlines: dict[int, int] = {}
+        self._queue: list[tuple[int, int]] = []
 
-    def put(self, account: str, deadline_us: int | None) -> None:
+    def put(self, account: int, deadline_us: int | None) -> None:
         """Look at ``account`` once engine time is past ``deadline_us``; None: no need."""
         if deadline_us is None:
             self._deadlines.pop(account, None)
@@ -23,7 +24,7 @@ class Timers:
             self._deadlines[account] = deadline_us
             heapq.heappush(self._queue, (deadline_us, account))
 
-    def due(self, time_us: int) -> list[str]:
+    def due(self, time_us: int) -> list[int]:
         """Remove and return the accounts whose deadline is past."""
         found = []
         while self._queue and self._queue[0][0] < time_us:
@@ -33,3 +34,7 @@ class Timers:
                 del self._deadlines[account]
                 found.append(account)
         return found
+
+    def members(self) -> Set[int]:
+        """The accounts with a deadline."""
+        return self._deadlines.keys()

@@ -132,6 +132,10 @@ class RowTable(Table[bytes, bytes]):
         """Mark a row dirty; the table's encoder renders it when it is flushed. Raises ``NotOwner``."""
         self._tenure(partition).mark(_checked(key))
 
+    def mark_many_dirty(self, partition: int, keys: Iterable[bytes]) -> None:
+        """As ``mark_dirty`` for many rows; the keys are taken to be sound. Raises ``NotOwner``."""
+        self._tenure(partition).mark_many(keys)
+
     def dirty(self, partition: int) -> frozenset[bytes]:
         """Keys changed and not yet handed to the producer."""
         return self._tenure(partition).dirty

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,8 @@ from streams.state.fence import EPOCH_KEY, Fence, Kind
 from streams.state.replica import Replica
 from streams.transport.durability import DurabilityGate
 
-Encode = Callable[[int, bytes], bytes]
-"""partition, key -> the row as it stands now."""
+Encode = Callable[[int, Sequence[bytes]], Sequence[bytes]]
+"""partition, keys -> their rows as they stand now."""
 
 Right = Callable[[int | None], None]
 """Raises ``OwnershipLost`` unless this worker may write; the argument is the generation of the batch, None for any."""
@@ -86,6 +86,10 @@ class Tenure:
         """Remember that ``key`` changed; without ``row`` it is encoded when it is written."""
         self._dirty[key] = row
 
+    def mark_many(self, keys: Iterable[bytes]) -> None:
+        """Remember that ``keys`` changed; they are encoded when they are written."""
+        self._dirty.update(dict.fromkeys(keys))
+
     async def flush(self, generation: int | None, sources: Mapping[str, int]) -> asyncio.Future[None]:
         """Hand the dirty rows to the producer, in order with earlier flushes.
 
@@ -135,7 +139,7 @@ class Tenure:
         markers, self._dirty = self._dirty, {}
         try:
             # The snapshot comes before any suspension: rows that change later are dirty again.
-            self._sending = {key: self._row(partition, key, row) for key, row in markers.items()}
+            self._sending = self._rendered(partition, markers)
             producer = parts.producer()
             for batch, rows in pack(producer, self._sending, self.epoch, parts.request_bytes_max):
                 delivery = await producer.send_batch(batch, self.replica.topic, partition=partition)
@@ -147,11 +151,14 @@ class Tenure:
                 self._dirty.setdefault(key, row)
             self._sending = {}
 
-    def _row(self, partition: int, key: bytes, row: bytes | None) -> bytes:
-        if row is not None:
-            return row
-        assert self._parts.encode is not None, "rows are marked without bytes, but the table has no encoder"
-        return self._parts.encode(partition, key)
+    def _rendered(self, partition: int, markers: Mapping[bytes, bytes | None]) -> dict[bytes, bytes]:
+        """The rows of ``markers``, those without bytes as the encoder renders them."""
+        keys = [key for key, row in markers.items() if row is None]
+        rows = {key: row for key, row in markers.items() if row is not None}
+        if keys:
+            assert self._parts.encode is not None, "rows are marked without bytes, but the table has no encoder"
+            rows.update(zip(keys, self._parts.encode(partition, keys), strict=True))
+        return rows
 
     def _expect(self, rows: dict[bytes, bytes], sources: Mapping[str, int], delivery: asyncio.Future[Delivery]) -> None:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()

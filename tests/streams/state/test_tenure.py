@@ -45,7 +45,7 @@ class World:
             producer=lambda: self.log,
             gate=self.gate,
             read_range=self.log.read_range,  # type: ignore[arg-type]
-            encode=lambda _, key: self.rows[key],
+            encode=lambda _, keys: [self.rows[key] for key in keys],
             right=self.check,
             verdict=self.verdict,
             request_bytes_max=1000,
