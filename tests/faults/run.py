@@ -20,10 +20,10 @@ from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
 from streams.executor import FINAL_STATES
 from streams.kafka_admin import ensure_topics
 from streams.replay import Replay
-from streams.rows import decode_row
 from streams.state.fence import Fence, Kind
 from tests.faults.cluster import Assassin, Cluster, Worker, wait_until
 from tests.faults.workload import BACKSTOP, Phase, Workload
+from tests.streams.rows import read_row
 
 PARTITIONS = 4
 PACED_SLICES = 60
@@ -183,7 +183,7 @@ def _rows(cluster: Cluster, changelog: str) -> dict[str, str]:
             rows[entry.key] = entry.payload
     books = {}
     for data in rows.values():
-        book, owed = decode_row(data)
+        book, owed = read_row(data)
         assert not owed, f"{book.account} still owes {len(owed)} messages"
         books[book.account] = canonical_text(book)
     return books

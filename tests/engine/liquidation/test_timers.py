@@ -8,22 +8,22 @@ from engine.liquidation.timers import Timers
 
 def test_account_is_due_once_after_its_deadline() -> None:
     timers = Timers()
-    timers.put("a", 5)
-    assert [[], ["a"], []] == [timers.due(time) for time in (5, 6, 7)]
+    timers.put(1, 5)
+    assert [[], [1], []] == [timers.due(time) for time in (5, 6, 7)]
 
 
 def test_another_deadline_replaces_the_first_and_none_removes_it() -> None:
     timers = Timers()
-    timers.put("a", 5)
-    timers.put("a", 9)
-    timers.put("b", 5)
-    timers.put("b", None)
-    assert [[], ["a"]] == [timers.due(time) for time in (8, 10)]
+    timers.put(1, 5)
+    timers.put(1, 9)
+    timers.put(2, 5)
+    timers.put(2, None)
+    assert [[], [1]] == [timers.due(time) for time in (8, 10)]
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)) | st.integers(0, 11)))
-def test_timers_agree_with_a_plain_dictionary(operations: list[tuple[str, int | None] | int]) -> None:
-    timers, plain = Timers(), dict[str, int]()
+@given(st.lists(st.tuples(st.sampled_from((1, 2, 3)), st.none() | st.integers(0, 9)) | st.integers(0, 11)))
+def test_timers_agree_with_a_plain_dictionary(operations: list[tuple[int, int | None] | int]) -> None:
+    timers, plain = Timers(), dict[int, int]()
     for operation in operations:
         if isinstance(operation, int):
             expected = {account for account, deadline in plain.items() if deadline < operation}
@@ -35,3 +35,4 @@ def test_timers_agree_with_a_plain_dictionary(operations: list[tuple[str, int | 
             plain.pop(account, None)
             if deadline is not None:
                 plain[account] = deadline
+        assert plain.keys() == timers.members()
