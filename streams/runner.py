@@ -106,15 +106,13 @@ def partition_of(key: bytes, partitions: int) -> int:
 class RiskRunner:
     """Drives one ``MarginEngine`` over the partitions that this worker owns; a partition is a shard of the engine.
 
-    While ``judging`` is off, events are applied and nobody's status changes (``streams.catch_up``). ``sweep_max``
-    bounds the accounts that one step sweeps; None: no bound.
+    While ``judging`` is off, events are applied and nobody's status changes (``streams.catch_up``).
     """
 
     def __init__(self, outbox: Outbox, partitions: int) -> None:
         self.engine = MarginEngine()
         self.outbox = outbox
         self.judging = True
-        self.sweep_max: int | None = None
         self.counts: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
         self._partitions = partitions
 
@@ -143,7 +141,7 @@ class RiskRunner:
             if at < end:
                 self._apply_record(records, at, fates)
                 at += 1
-        effects = self._collect(self.engine.finish((), judge=self.judging, sweep_max=self.sweep_max))
+        effects = self._collect(self.engine.finish((), judge=self.judging, sweep_max=0))
         effects.bad = {letter.offset: letter.reason for letter in fates.letters}
         effects.dead_letters = [letter for letter in fates.letters if not self._owe(letter)]
         counts = self.counts[records.topic, records.partition]
@@ -168,9 +166,10 @@ class RiskRunner:
                 counts[self.engine.apply(event).disposition.value] += 1
         return self._collect(self.engine.finish((), judge=self.judging, sweep_max=0))
 
-    def evaluate(self) -> BatchEffects:
-        """Recompute accounts adopted since the last step, on the market as it stands, and go on with the sweep."""
-        return self._collect(self.engine.step((), judge=self.judging, sweep_max=self.sweep_max))
+    def evaluate(self, sweep_max: int | None = None) -> BatchEffects:
+        """Recompute accounts adopted since the last step, on the market as it stands, and go on with the sweep by at
+        most ``sweep_max`` accounts."""
+        return self._collect(self.engine.step((), judge=self.judging, sweep_max=sweep_max))
 
     def load(self, partition: int, rows: Mapping[bytes, bytes]) -> None:
         """Adopt the recovered rows of a partition; raises ``UnreadableRow``."""
