@@ -25,12 +25,14 @@ from mode import Service
 from streams.errors import ChangelogTruncated, SourceJumped
 from streams.transport.idle_fetches import pace_empty_fetches
 from streams.transport.lease import GroupLease
-from streams.transport.record_batch import Record, RecordBatch
+from streams.transport.record_batch import RecordBatch
+from streams.transport.segments import RawRecord, Segment, limit_segments
 
 if TYPE_CHECKING:
     from streams.transport.consumer import CoalescingConsumer
 
-_CHUNK_RECORDS = 512
+_FIRST_RECORDS = 64
+_CHUNK_RECORDS = 1024
 _COORDINATOR_CHECK_S = 1.0
 
 
@@ -180,27 +182,48 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         if state is None or not state.has_valid_position:
             return []
         cursor = self._cursor(tp, state)
-        records: list[Record] = []
-        size = 0
-        while len(records) < quota.records and size < quota.bytes:
-            limit = min(_CHUNK_RECORDS, quota.records - len(records))
-            chunk = (await fetcher.fetched_records({tp}, timeout=0, max_records=limit)).get(tp)
-            if not chunk:
-                break
-            records += chunk
-            size += sum(max(record.serialized_value_size, 0) + max(record.serialized_key_size, 0) for record in chunk)
+        coalesced = tp.topic in self.coalesced
+        take = self._take_segments if coalesced else self._take_records
+        records, size = await take(fetcher, tp, quota)
         cursor.reached = state.position
         if not records:
             return []
         start, cursor.start = cursor.start, cursor.reached
-        if tp.topic not in self.coalesced:
+        if not coalesced:
             return records
-        generation = consumer._coordinator.generation
         return [
             RecordBatch(
-                records, start=start, end=cursor.start, generation=generation, version=cursor.version, size=size
+                records,
+                topic=tp.topic,
+                partition=tp.partition,
+                start=start,
+                end=cursor.start,
+                generation=consumer._coordinator.generation,
+                version=cursor.version,
+                size=size,
             )
         ]
+
+    async def _take_records(self, fetcher: Any, tp: TP, quota: FetchBudget) -> tuple[list[Any], int]:
+        """Records of one partition as aiokafka makes them; the size is not counted."""
+        taken = await fetcher.fetched_records({tp}, timeout=0, max_records=quota.records)
+        return list(taken.get(tp, ())), 0
+
+    async def _take_segments(self, fetcher: Any, tp: TP, quota: FetchBudget) -> tuple[list[RawRecord], int]:
+        """Raw records of one partition, up to the quota, and the bytes of their keys and values. The last segment may
+        go over the quota of bytes by as much as its records are larger than those before."""
+        records: list[RawRecord] = []
+        size, limit = 0, _FIRST_RECORDS
+        while len(records) < quota.records and size < quota.bytes:
+            limit_segments(fetcher._records.get(tp), min(limit, quota.records - len(records)))
+            taken: list[Segment] = (await fetcher.fetched_records({tp}, timeout=0, max_records=1)).get(tp, ())
+            if not taken:
+                break
+            (segment,) = taken
+            records += segment.records
+            size += segment.size
+            limit = min(_CHUNK_RECORDS, 1 + (quota.bytes - size) * len(records) // max(size, 1))
+        return records, size
 
     def _cursor(self, tp: TP, state: Any) -> _Cursor:
         cursor = self._cursors.get(tp)

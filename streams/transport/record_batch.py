@@ -1,13 +1,20 @@
 """One fetch of one partition as a single Kafka message: its offset is the last, its value the records.
 
 Owns the object that Faust carries in place of thousands of messages. It has every attribute Faust reads of a consumer
-record. Refuses to decode anything.
+record. Its records are columns (``keys``, ``values``, ``offsets``, ``timestamps``), made when they are asked for; an
+object per record exists only for those who iterate. Refuses to decode anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from itertools import repeat
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.transport.segments import RawRecord
 
 
 class Record(Protocol):
@@ -29,10 +36,19 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
-    @property
-    def serialized_key_size(self) -> int: ...
-    @property
-    def serialized_value_size(self) -> int: ...
+
+
+class BatchRecord(NamedTuple):
+    """One record of a batch, with its address."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
 
 
 class RecordBatch:
@@ -40,16 +56,22 @@ class RecordBatch:
 
     ``start`` and ``end`` are the fetch positions before and after (they also cover compacted offsets), ``generation``
     the group generation and ``version`` the partition's seek count, both taken in the fetch thread at the moment the
-    records were drained.
+    records were drained. ``raw`` are the records as the parser left them: whoever needs neither topic nor partition of
+    a record, or its headers alone, iterates these at no cost. ``size`` is the bytes of all keys and values.
     """
 
     __slots__ = (
+        "_keys",
+        "_offsets",
+        "_records",
+        "_timestamps",
+        "_values",
         "end",
         "first",
         "generation",
         "offset",
         "partition",
-        "records",
+        "raw",
         "size",
         "start",
         "timestamp",
@@ -64,21 +86,35 @@ class RecordBatch:
     serialized_key_size = 0
 
     def __init__(
-        self, records: Sequence[Record], *, start: int, end: int, generation: int, version: int, size: int
+        self,
+        raw: Sequence[RawRecord],
+        *,
+        topic: str,
+        partition: int,
+        start: int,
+        end: int,
+        generation: int,
+        version: int,
+        size: int,
     ) -> None:
-        last = records[-1]
-        self.topic = last.topic
-        self.partition = last.partition
+        last = raw[-1]
+        self.topic = topic
+        self.partition = partition
         self.offset = last.offset
-        self.first = records[0].offset
+        self.first = raw[0].offset
         self.timestamp = last.timestamp
         self.timestamp_type = last.timestamp_type
-        self.records = records
+        self.raw = raw
         self.start = start
         self.end = end
         self.generation = generation
         self.version = version
         self.size = size
+        self._keys: list[bytes | None] | None = None
+        self._values: list[bytes | None] | None = None
+        self._offsets: NDArray[np.int64] | None = None
+        self._timestamps: NDArray[np.int64] | None = None
+        self._records: list[BatchRecord] | None = None
 
     @property
     def value(self) -> RecordBatch:
@@ -90,11 +126,62 @@ class RecordBatch:
         """Bytes of all keys and values."""
         return self.size
 
-    def __iter__(self) -> Iterator[Record]:
+    @property
+    def keys(self) -> list[bytes | None]:
+        """The key of each record."""
+        if self._keys is None:
+            self._keys = [record.key for record in self.raw]
+        return self._keys
+
+    @property
+    def values(self) -> list[bytes | None]:
+        """The value of each record."""
+        if self._values is None:
+            self._values = [record.value for record in self.raw]
+        return self._values
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """The offset of each record, ascending; compaction and transactions leave gaps."""
+        if self._offsets is None:
+            if self.offset - self.first + 1 == len(self.raw):
+                self._offsets = np.arange(self.first, self.offset + 1, dtype=np.int64)
+            else:
+                self._offsets = np.array([record.offset for record in self.raw], dtype=np.int64)
+        return self._offsets
+
+    @property
+    def timestamps(self) -> NDArray[np.int64]:
+        """The timestamp of each record, milliseconds since 1970; what it means says ``timestamp_type``."""
+        if self._timestamps is None:
+            self._timestamps = np.array([record.timestamp for record in self.raw], dtype=np.int64)
+        return self._timestamps
+
+    @property
+    def records(self) -> Sequence[BatchRecord]:
+        """An object per record, made at the first call."""
+        if self._records is None:
+            raw = self.raw
+            self._records = list(
+                map(
+                    BatchRecord,
+                    repeat(self.topic),
+                    repeat(self.partition),
+                    self.offsets.tolist(),
+                    [record.timestamp for record in raw],
+                    [record.timestamp_type for record in raw],
+                    self.keys,
+                    self.values,
+                    [record.headers for record in raw],
+                )
+            )
+        return self._records
+
+    def __iter__(self) -> Iterator[BatchRecord]:
         return iter(self.records)
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.raw)
 
     def __repr__(self) -> str:
         span = f"{self.first}..{self.offset}"

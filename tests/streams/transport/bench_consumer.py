@@ -70,4 +70,5 @@ def record(offset: int, topic: str = "fills") -> Any:
 def batch(start: int, end: int, *, generation: int = 7, version: int = 1, topic: str = "fills") -> RecordBatch:
     """A batch of the records from ``start`` up to ``end``."""
     records = [record(offset, topic) for offset in range(start, end)]
-    return RecordBatch(records, start=start, end=end, generation=generation, version=version, size=8 * len(records))
+    stamp = {"generation": generation, "version": version}
+    return RecordBatch(records, topic=topic, partition=0, start=start, end=end, size=8 * len(records), **stamp)

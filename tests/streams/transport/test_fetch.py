@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,37 +12,14 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import TopicAuthorizationFailedError
-from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
 from streams.errors import ChangelogTruncated, SourceJumped
 from streams.transport.fetch import FetchBudget, FetchThread
 from streams.transport.record_batch import RecordBatch
+from tests.streams.transport.wire import response, wire_batch
 
 CHANGELOG = "app-rows-changelog"
-
-
-class Buffered:
-    """One fetch response as aiokafka holds it."""
-
-    def __init__(self, tp: TopicPartition, start: int, offsets: Sequence[int], end: int, size: int) -> None:
-        self.next_fetch_offset = start
-        self._end = end
-        self._records = (
-            ConsumerRecord(tp.topic, tp.partition, offset, 0, 0, b"k", bytes(size), None, 1, size, ())
-            for offset in offsets
-        )
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        record = next(self._records, None)
-        if record is None:
-            self.next_fetch_offset = self._end
-            raise StopIteration
-        self.next_fetch_offset = record.offset + 1
-        return record
 
 
 class Thread(FetchThread):
@@ -83,7 +60,8 @@ class Thread(FetchThread):
         """A fetch response has arrived."""
         key = TopicPartition(*tp)
         start = self.state(tp).position
-        records = Buffered(key, start, offsets, offsets[-1] + 1 if end is None else end, size)
+        data = wire_batch(offsets[0], offsets, end=end, content=lambda _offset: (b"k", bytes(size), []))
+        records = response(key, start, data)
         assignment = self.fetcher._subscriptions.subscription.assignment
         self.fetcher._records[key] = FetchResult(key, assignment=assignment, partition_records=records, backoff=0)
 
@@ -137,7 +115,7 @@ async def test_bytes_are_bounded_as_well_as_records() -> None:
     thread = Thread(A, budget=FetchBudget(records=100_000, bytes=1_000_000))
     thread.buffer(A, range(50_000), size=1000)
     [batch] = (await thread.drain(A))[A]
-    assert 1_000_000 <= batch.size < 1_000_000 + 512 * 1001
+    assert 1_000_000 <= batch.size < 1_000_000 + 2 * 1001
 
 
 async def test_batches_of_a_partition_join_without_holes_across_compacted_records() -> None:
