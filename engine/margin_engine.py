@@ -168,7 +168,7 @@ class MarginEngine:
         ``engine.columns.rows.DamagedRow``."""
         numbers = decode_rows(self._columns, rows, shard)
         self._adopt(numbers)
-        return self._columns.names(numbers)
+        return self._columns.names.texts(numbers)
 
     def encode_rows(self, accounts: Sequence[bytes]) -> list[bytes]:
         """The durable form of ``accounts``, one row each."""
@@ -196,7 +196,7 @@ class MarginEngine:
 
     def accounts(self) -> list[str]:
         """Ids of all accounts, in no order."""
-        return [name.decode() for name in self._columns.names(self._columns.numbers())]
+        return [name.decode() for name in self._columns.names.texts(self._columns.numbers())]
 
     def __len__(self) -> int:
         """How many accounts there are."""
@@ -204,7 +204,7 @@ class MarginEngine:
 
     def names(self) -> tuple[Names, Names]:
         """The numbers that ``apply_fills`` knows accounts and instruments by."""
-        return self._columns.account_names, self._columns.instruments
+        return self._columns.names, self._columns.instruments.names
 
     def memory_bytes(self) -> int:
         """What the accounts and their guard bands take."""
@@ -252,7 +252,7 @@ class MarginEngine:
         self._columns.drop(numbers)
 
     def _numbers(self, accounts: Sequence[bytes]) -> Int32s:
-        return np.array([self._columns.account_names.number(account) for account in accounts], dtype=np.int32)
+        return np.array([self._columns.names.number(account) for account in accounts], dtype=np.int32)
 
     def _rows(self, changed: set[int]) -> dict[int, tuple[bytes, ...]]:
         """The accounts that this step touched or the watch changed, by shard."""
@@ -260,13 +260,13 @@ class MarginEngine:
         numbers = np.unique(np.concatenate([few, *self._touched_many]))
         shard_N = self._columns.accounts.shard_A[numbers]
         return {
-            int(shard): tuple(sorted(self._columns.names(numbers[shard_N == shard]))) for shard in np.unique(shard_N)
+            int(shard): tuple(sorted(self._columns.names.texts(numbers[shard_N == shard]))) for shard in np.unique(shard_N)
         }
 
     def _holders(self, instruments: Iterable[str]) -> Int32s:
         """Accounts with a position in any of ``instruments``, ascending by number."""
         self._desk.put_back()
-        names = self._columns.instruments
+        names = self._columns.instruments.names
         marked = np.zeros(names.numbered, dtype=np.bool_)
         held = [number for instrument in instruments if (number := names.number(instrument.encode())) >= 0]
         marked[held] = True

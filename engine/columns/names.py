@@ -6,6 +6,7 @@ released number is given out again. Refuses to know what a name means and what t
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -188,6 +189,17 @@ def _compact(names: NameArrays, text: UInt8s) -> None:
     names.counts[WASTED] = 0
 
 
+@compiled
+def _join(names: NameArrays, numbers: Int32s, joined: UInt8s) -> None:
+    """The names of ``numbers``, one after another."""
+    at = 0
+    for number in numbers:
+        start = names.start_N[number]
+        for place in range(start, start + names.length_N[number]):
+            joined[at] = names.text[place]
+            at += 1
+
+
 def _slots(capacity: int) -> int:
     """Slots of a table of ``capacity`` names: at most two thirds are taken."""
     return 1 << max(4, (capacity * 3 // 2 - 1).bit_length())
@@ -233,6 +245,14 @@ class Names:
             raise KeyError(number)
         start = int(self.arrays.start_N[number])
         return self.arrays.text[start : start + int(self.arrays.length_N[number])].tobytes()
+
+    def texts(self, numbers: Int32s) -> list[bytes]:
+        """The names of ``numbers``, all of which must be in use."""
+        stops = np.cumsum(self.arrays.length_N[numbers])
+        joined = np.empty(int(stops[-1]) if stops.size else 0, np.uint8)
+        _join(self.arrays, numbers, joined)
+        text, starts = joined.tobytes(), [0, *stops.tolist()]
+        return [text[start:stop] for start, stop in pairwise(starts)]
 
     def release(self, number: int) -> None:
         """Forget a name; its number will be given out again. ``KeyError`` if none has it."""

@@ -116,6 +116,22 @@ class RecordBatch:
         self._timestamps: NDArray[np.int64] | None = None
         self._records: list[BatchRecord] | None = None
 
+    def slices(self, records_max: int) -> Iterator[RecordBatch]:
+        """The batch in consecutive parts of at most ``records_max`` records; its ``size`` is not divided."""
+        for first in range(0, len(self.raw), records_max):
+            raw = self.raw[first : first + records_max]
+            last = first + records_max >= len(self.raw)
+            yield RecordBatch(
+                raw,
+                topic=self.topic,
+                partition=self.partition,
+                start=raw[0].offset if first else self.start,
+                end=self.end if last else raw[-1].offset + 1,
+                generation=self.generation,
+                version=self.version,
+                size=self.size,
+            )
+
     @property
     def value(self) -> RecordBatch:
         """The batch itself: what ``event.message.value`` and ``event.value`` are."""
