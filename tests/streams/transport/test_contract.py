@@ -87,7 +87,7 @@ HOOKS = {
     "faust.tables.recovery:Recovery.flush_buffers": "6fa9c17f1071018c",
     "faust.tables.recovery:Recovery.active_remaining": "0dcc38568ad5018b",
     "faust.tables.recovery:Recovery.need_recovery": "fd1dc345b5d5e121",
-    # Leaned on by streams.transport.fetch and streams.transport.segments: aiokafka's buffers, positions, seeks and heartbeats.
+    # Leaned on by streams.transport.fetch and .segments: aiokafka's buffers, positions, seeks and heartbeats.
     "aiokafka.consumer.fetcher:FetchResult": "d7db13f06de8248c",
     "aiokafka.consumer.fetcher:PartitionRecords.__init__": "8ec1c2ae6ea1af87",
     "aiokafka.consumer.fetcher:PartitionRecords.__next__": "63ac34a08c309098",
