@@ -42,7 +42,7 @@ class AuditWorker(Service):
     async def on_batch(self, batch: RecordBatch) -> None:
         """Store a batch; returns when its rows are in the store. Any error is final."""
         await self._prepare()
-        records = [AuditRecord(r.offset, r.timestamp, r.key, r.value) for r in batch.records]
+        records = [AuditRecord(r.offset, r.timestamp, r.key, r.value) for r in batch.raw]
         await self._writer.add(batch.topic, batch.partition, records)
 
     async def on_stop(self) -> None:

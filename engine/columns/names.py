@@ -274,7 +274,8 @@ class Names:
             self._grow_numbers(max(needed, len(arrays.length_N) * 3 // 2))
         if arrays.counts[USED] + more_bytes > len(arrays.text):
             live = int(arrays.counts[USED] - arrays.counts[WASTED]) + more_bytes
-            self._replace_text(max(live, len(arrays.text) * 3 // 2))
+            length = len(arrays.text)
+            self._replace_text(length if live <= length * 2 // 3 else max(live, length * 3 // 2))
 
     def memory_bytes(self) -> int:
         """Bytes of all arrays."""

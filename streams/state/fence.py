@@ -56,6 +56,11 @@ class Fence:
         self.where = where
         self.epoch = epoch
 
+    def header(self) -> bytes | None:
+        """How values of the present owner begin; None before the first owner. A record with this header and a key that
+        is not reserved is a row whose payload follows: most are, and need not be admitted one by one."""
+        return _HEADER.pack(FORMAT, self.epoch) if self.epoch >= 1 else None
+
     def admit(self, key: bytes | None, value: bytes | None, offset: int) -> Entry:
         """Read the record at ``offset``. Raises ``PoisonChangelog`` for what no owner ever wrote."""
         if key is None or value is None:

@@ -62,9 +62,9 @@ class Bench:
         message.ack(self.consumer)
 
 
-def record(offset: int, topic: str = "fills") -> Any:
+def record(offset: int, topic: str = "fills", key: bytes | None = b"key", value: bytes | None = b"value") -> Any:
     """One Kafka record."""
-    return ConsumerRecord(topic, 0, offset, 0, 0, b"key", b"value", None, 3, 5, ())
+    return ConsumerRecord(topic, 0, offset, 0, 0, key, value, None, len(key or b""), len(value or b""), ())
 
 
 def batch(start: int, end: int, *, generation: int = 7, version: int = 1, topic: str = "fills") -> RecordBatch:

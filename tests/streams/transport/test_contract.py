@@ -9,15 +9,25 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import tomllib
 from functools import reduce
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from streams.state.row_table import RowTable
+from streams.transport.coalescing import CoalescingProducer, CoalescingTransport
+from streams.transport.consumer import CoalescingConsumer, _CurrentChangelog
+from streams.transport.fetch import FetchThread
+from streams.transport.groupless import GrouplessConsumer
+from streams.transport.guards import VERSIONS
 
 HOOKS = {
     # Overridden by streams.transport.fetch.
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.__post_init__": "913dc7c0d9578e2d",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_start": "38b4e8bd1e10723a",
-    "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_partitions_assigned": "e59e8dda43724bd4",
+    "faust.transport.consumer:ConsumerThread.on_partitions_assigned": "e59e8dda43724bd4",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._fetch_records": "39a2c6c79fc1455a",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.getmany": "26fc5fc9f3b667e1",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.seek_to_committed": "775ab0adc4b052ab",
@@ -28,6 +38,8 @@ HOOKS = {
     "faust.transport.drivers.aiokafka:Consumer._to_message": "7c24f6511b2fcef7",
     "faust.transport.drivers.aiokafka:Consumer._new_consumer_thread": "0870ec53dea75083",
     "faust.transport.drivers.aiokafka:ConsumerRebalanceListener.on_partitions_assigned": "1c1f8406ad3698a6",
+    "faust.transport.drivers.aiokafka:Transport.__init__": "a06006f6ae8ed716",
+    "faust.transport.consumer:ThreadDelegateConsumer.__init__": "7072ae80eac1ff62",
     "faust.transport.consumer:Consumer.__init__": "302410d59e6972d1",
     "faust.transport.consumer:Consumer.getmany": "4b168d84882a70d6",
     "faust.transport.consumer:Consumer._wait_next_records": "6218e1969a636b3f",
@@ -50,6 +62,7 @@ HOOKS = {
     "faust.transport.consumer:ThreadDelegateConsumer._seek": "4f95c631420410a5",
     "faust.transport.drivers.aiokafka:Producer._settings_extra": "a4c7bc41b6382223",
     "faust.transport.drivers.aiokafka:Producer._ensure_producer": "5592a4bbdf251325",
+    "mode.services:ServiceCallbacks.on_stop": "b01e5bb117855e6b",
     "mode.utils.queues:ThrowableQueue.get": "57490d393d4147ff",
     "faust.app.base:App._on_partitions_revoked": "d5c895bbe57dc73a",
     "faust.app.base:App._on_partitions_assigned": "de932b7927db85b3",
@@ -59,6 +72,7 @@ HOOKS = {
     "faust.tables.base:Collection.persisted_offset": "d473d3ab3fd6f036",
     "faust.tables.base:Collection.on_rebalance": "0812ad692171a8fd",
     "faust.tables.base:Collection.on_recovery_completed": "b1526fb39ea0e77e",
+    "faust.tables.base:Collection.need_active_standby_for": "1584647abd1105bc",
     "faust.tables.base:Collection.apply_changelog_batch": "b980a78d3ae9b1e8",
     "faust.tables.base:Collection._new_changelog_topic": "77bea64b59f79809",
     "faust.tables.manager:TableManager.changelog_queue": "9c7f4cac57ef1706",
@@ -73,9 +87,13 @@ HOOKS = {
     "faust.tables.recovery:Recovery.flush_buffers": "6fa9c17f1071018c",
     "faust.tables.recovery:Recovery.active_remaining": "0dcc38568ad5018b",
     "faust.tables.recovery:Recovery.need_recovery": "fd1dc345b5d5e121",
-    # Read by the fetch thread: aiokafka's buffers, positions, seeks and heartbeats.
+    # Leaned on by streams.transport.fetch and .segments: aiokafka's buffers, positions, seeks and heartbeats.
     "aiokafka.consumer.fetcher:FetchResult": "d7db13f06de8248c",
+    "aiokafka.consumer.fetcher:PartitionRecords.__init__": "8ec1c2ae6ea1af87",
+    "aiokafka.consumer.fetcher:PartitionRecords.__next__": "63ac34a08c309098",
     "aiokafka.consumer.fetcher:PartitionRecords._unpack_records": "b803e6d46480732c",
+    "aiokafka.consumer.fetcher:PartitionRecords._contains_abort_marker": "17e9ad2322ef4e0a",
+    "aiokafka.consumer.fetcher:PartitionRecords._consumer_record": "e668541600b047ab",
     "aiokafka.consumer.fetcher:Fetcher.fetched_records": "be4348896b9b66af",
     "aiokafka.consumer.fetcher:Fetcher.seek_to": "f0ba6aba6c22ef83",
     "aiokafka.consumer.fetcher:Fetcher._create_fetch_waiter": "61d840568746477e",
@@ -105,4 +123,43 @@ def source_of(hook: str) -> str:
 
 @pytest.mark.parametrize(("hook", "digest"), HOOKS.items(), ids=list(HOOKS))
 def test_hook_is_the_one_that_was_overridden(hook: str, digest: str) -> None:
-    assert hashlib.sha256(source_of(hook).encode()).hexdigest()[:16] == digest
+    found = hashlib.sha256(source_of(hook).encode()).hexdigest()[:16]
+    assert found == digest, f"{hook} is not the code that was overridden (digest {found}): read it, adapt the override"
+
+
+OVERRIDING = (
+    CoalescingConsumer,
+    CoalescingProducer,
+    CoalescingTransport,
+    FetchThread,
+    GrouplessConsumer,
+    RowTable,
+    _CurrentChangelog,
+)
+
+
+def overridden(ours: type) -> set[str]:
+    """What ``ours`` defines that a class of a library defines, too, as that class's hook."""
+    hooks = set()
+    for name, member in vars(ours).items():
+        owner = next((base for base in ours.__mro__[1:] if name in vars(base)), None)
+        if owner is None or owner is object or owner.__module__.startswith("streams.") or not is_code(member):
+            continue
+        hooks.add(f"{owner.__module__}:{owner.__qualname__}.{name}")
+    return hooks
+
+
+def is_code(member: object) -> bool:
+    """Whether a class member runs: a method, a property, a background task; not a constant and not a docstring."""
+    return inspect.isfunction(member) or isinstance(member, property) or hasattr(member, "fun")
+
+
+@pytest.mark.parametrize("ours", OVERRIDING, ids=lambda ours: ours.__name__)
+def test_every_override_is_in_the_table(ours: type) -> None:
+    assert overridden(ours) <= HOOKS.keys()
+
+
+def test_pins_are_those_that_are_checked_at_start() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = {Requirement(line).name: str(Requirement(line).specifier) for line in project["dependencies"]}
+    assert {name: pins[name] for name in VERSIONS} == VERSIONS
