@@ -58,7 +58,7 @@ from engine.compiled import compiled
 from engine.errors import InvariantBroken
 
 CHUNK = 4096
-"""Rows written at a time, so that their bytes are still in the cache when they are cut."""
+"""Rows written or read at a time: their bytes stay in the cache between the kernel and the cutting or joining."""
 
 
 class DamagedRow(ValueError):
@@ -381,25 +381,39 @@ def decode(columns: AccountColumns, rows: Sequence[bytes], shard: int) -> Int32s
     """
     if shard < 0:
         raise InvariantBroken(f"rows for shard {shard}")
-    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    numbers = np.zeros(len(rows), np.int32)
+    for first in range(0, len(rows), CHUNK):
+        try:
+            numbers[first : first + CHUNK] = _decode_chunk(columns, rows, first, shard)
+        except (DamagedRow, InvariantBroken):
+            columns.drop(numbers[:first])
+            raise
+    return numbers
+
+
+def _decode_chunk(columns: AccountColumns, rows: Sequence[bytes], first: int, shard: int) -> Int32s:
+    chunk = rows[first : first + CHUNK]
+    lengths = np.fromiter(map(len, chunk), np.int64, len(chunk))
     ragged = np.flatnonzero(lengths % 8)
     if len(ragged):
-        raise DamagedRow(int(ragged[0]), PROBLEMS[CUT_OFF])
-    stops = np.zeros(len(rows) + 1, np.int64)
+        raise DamagedRow(first + int(ragged[0]), PROBLEMS[CUT_OFF])
+    stops = np.zeros(len(chunk) + 1, np.int64)
     np.cumsum(lengths // 8, out=stops[1:])
-    words = np.frombuffer(b"".join(rows), np.int64)
+    words = np.frombuffer(b"".join(chunk), np.int64)
     buffer = words.view(np.uint8)
-    cold_starts, space = np.zeros(len(rows), np.int64), np.zeros(5, np.int64)
+    cold_starts, space = np.zeros(len(chunk), np.int64), np.zeros(5, np.int64)
     checked = _check_rows(buffer, words, stops, cold_starts, space)
-    if checked < len(rows):
-        raise DamagedRow(checked, PROBLEMS[-int(cold_starts[checked])])
+    if checked < len(chunk):
+        raise DamagedRow(first + checked, PROBLEMS[-int(cold_starts[checked])])
     cold_bytes = words[stops[:-1] + 3] >> 32
     cold = {
-        row: _cold_from_text(row, buffer[cold_starts[row] : cold_starts[row] + cold_bytes[row]].tobytes())
+        row: _cold_from_text(first + row, buffer[cold_starts[row] : cold_starts[row] + cold_bytes[row]].tobytes())
         for row in np.flatnonzero(cold_bytes).tolist()
     }
-    columns.names.reserve(len(rows), int(space[ACCOUNT_BYTES]))
-    columns.ensure(len(rows), int(space[POSITIONS]), int(space[BALANCES]), int(space[REMEMBERED]))
+    # Room for all that is still to come, if it is like this: growing once costs less than often.
+    likely = (len(rows) - first) / len(chunk)
+    columns.names.reserve(len(rows) - first, int(space[ACCOUNT_BYTES] * likely))
+    columns.ensure(len(rows) - first, *(int(space[pool] * likely) for pool in (POSITIONS, BALANCES, REMEMBERED)))
     numbers = _load(columns, words, stops, shard, int(space[IDS_MAX]))
     for row, kept in cold.items():
         columns.put_cold(int(numbers[row]), kept.open_commands, kept.transfers_in)
@@ -417,7 +431,7 @@ def _load(columns: AccountColumns, words: Int64s, stops: Int64s, shard: int, ids
         if numbers[loaded] != UNKNOWN:
             account = columns.name(int(numbers[loaded]))
             columns.drop(numbers[:loaded])
-            raise InvariantBroken(f"row {loaded}: account {account} is here already")
+            raise InvariantBroken(f"a row of account {account}, which is here already")
         columns.instruments.names.reserve(1, ID_BYTES_MAX)
         columns.assets.names.reserve(1, ID_BYTES_MAX)
 
