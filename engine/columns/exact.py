@@ -31,7 +31,7 @@ _MAX = np.uint64(INT64_MAX)
 @compiled
 def add(a: int, b: int) -> tuple[int, bool]:
     """a + b."""
-    total = np.int64(a) + np.int64(b)  # wraps
+    total = int(np.int64(a) + np.int64(b))  # wraps
     ok = (a < 0) != (b < 0) or (total < 0) == (a < 0)
     return total, ok and total != LEAST
 
@@ -40,8 +40,8 @@ def add(a: int, b: int) -> tuple[int, bool]:
 def multiply(a: int, b: int) -> tuple[int, bool]:
     """a b."""
     high, low = _product(_magnitude(a), _magnitude(b))
-    ok = high == _ZERO and low <= _MAX
-    product = np.int64(low)
+    ok = bool(high == _ZERO and low <= _MAX)
+    product = int(np.int64(low))
     return (-product if (a < 0) != (b < 0) else product), ok
 
 
@@ -49,7 +49,7 @@ def multiply(a: int, b: int) -> tuple[int, bool]:
 def mul_div_floor(a: int, b: int, d: int) -> tuple[int, int, bool]:
     """Quotient of a b by d > 0, rounded toward minus infinity, and its remainder, 0 <= remainder < d."""
     quotient, remainder, ok = _mul_div(a, b, d)
-    result, left = np.int64(quotient), np.int64(remainder)
+    result, left = int(np.int64(quotient)), int(np.int64(remainder))
     if (a < 0) != (b < 0):
         result = -result
         if left > 0:
@@ -63,11 +63,11 @@ def mul_div_floor(a: int, b: int, d: int) -> tuple[int, int, bool]:
 def mul_div_up(a: int, b: int, d: int) -> tuple[int, bool]:
     """a b / d, d > 0, rounded toward plus infinity: ``units.div_up(a * b, d)``."""
     quotient, remainder, ok = _mul_div(a, b, d)
-    result = np.int64(quotient)
+    result = int(np.int64(quotient))
     if (a < 0) != (b < 0):
         return -result, ok
     if remainder > _ZERO:
-        ok = ok and quotient < _MAX
+        ok = ok and bool(quotient < _MAX)
         result += 1
     return result, ok
 
@@ -76,9 +76,9 @@ def mul_div_up(a: int, b: int, d: int) -> tuple[int, bool]:
 def mul_div_magnitude(a: int, b: int, d: int) -> tuple[int, bool]:
     """a b / d, d > 0, with its magnitude rounded half up: ``units.div_magnitude(a * b, d)``."""
     quotient, remainder, ok = _mul_div(a, b, d)
-    result = np.int64(quotient)
+    result = int(np.int64(quotient))
     if remainder > _ZERO and remainder >= np.uint64(d) - remainder:
-        ok = ok and quotient < _MAX
+        ok = ok and bool(quotient < _MAX)
         result += 1
     return (-result if (a < 0) != (b < 0) else result), ok
 
@@ -98,11 +98,11 @@ def _mul_div(a: int, b: int, d: int) -> tuple[np.uint64, np.uint64, bool]:
     divisor = np.uint64(d)
     if high == _ZERO:
         quotient = low // divisor
-        return quotient, low - quotient * divisor, quotient <= _MAX
+        return quotient, low - quotient * divisor, bool(quotient <= _MAX)
     if high >= divisor:
         return _ZERO, _ZERO, False
     quotient, remainder = _divide(high, low, divisor)
-    return quotient, remainder, quotient <= _MAX
+    return quotient, remainder, bool(quotient <= _MAX)
 
 
 @compiled
