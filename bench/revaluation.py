@@ -173,7 +173,7 @@ def main() -> None:
     frame = RiskFrame(market, parameters)
     account_risk(portfolios, market, parameters, frame)
     bare = [Portfolio(item.account, {}, item.positions) for item in portfolios]
-    positions, pnl_IS = csr_positions(bare, frame), frame.instruments.pnl_IS
+    positions, pnl_IS = csr_positions(bare, frame), frame.rows.pnl_IS
     losses = product_losses(positions, pnl_IS, len(bare))
     for a, portfolio in enumerate(bare[:20]):
         want = vollib_loss(portfolio, market, frame)

@@ -48,14 +48,20 @@ def hash_of(buffer: UInt8s, start: int, stop: int) -> np.uint64:
     """A 64-bit hash of ``buffer[start:stop]``: eight bytes at a time, multiplied and folded (the finalizer of
     Ettinger's rrmxmx family), so that low bits depend on all bytes."""
     mixed = _SEED ^ np.uint64(stop - start)
+    # Unsigned indices spare the test for one from the end, which a negative index would mean.
     at = start
-    while at < stop:
+    while at + 8 <= stop:
         word = np.uint64(0)
-        for offset in range(min(8, stop - at)):
-            word |= np.uint64(buffer[at + offset]) << (np.uint64(offset) * _BYTE)
+        for offset in range(8):
+            word |= np.uint64(buffer[np.uintp(at + offset)]) << (np.uint64(offset) * _BYTE)
         mixed = (mixed ^ word) * _FACTOR
         mixed ^= mixed >> _HALF
         at += 8
+    word = np.uint64(0)
+    for offset in range(stop - at):
+        word |= np.uint64(buffer[np.uintp(at + offset)]) << (np.uint64(offset) * _BYTE)
+    mixed = (mixed ^ word) * _FACTOR
+    mixed ^= mixed >> _HALF
     mixed *= _FACTOR
     return mixed ^ (mixed >> _HALF)
 
@@ -66,7 +72,7 @@ def _is_same(names: NameArrays, number: int, buffer: UInt8s, start: int, stop: i
         return False
     at = names.start_N[number]
     for offset in range(stop - start):  # noqa: SIM110 -- a loop compiles, a generator does not
-        if names.text[at + offset] != buffer[start + offset]:
+        if names.text[np.uintp(at + offset)] != buffer[np.uintp(start + offset)]:
             return False
     return True
 

@@ -1,14 +1,20 @@
-"""Bytes of a row: how numbers and ids are written, and whether bytes that claim to be a row are one.
+"""Bytes of a row: what is where in it, and whether bytes that claim to be a row are one.
 
-Owns the layout, byte for byte, and every check that makes later reading safe: rows come from a log that may be
-damaged. Refuses to touch the columns (``rows`` fills them).
+Owns the layout and every check that makes later reading safe: rows come from a log that may be damaged. Refuses to
+touch the columns (``rows`` fills them).
 
-A row, all numbers little-endian: format (1 byte), length of the whole row (4), checksum of what follows (4); account
-id; status (1); status changes, liquidation sequence, liquidation round, transfer sequence, bad records (8 each);
-watermark by topic (8 each); number of positions (4), each with instrument id, quantity, cost, funding index (8 each);
-number of balances (4), each with asset id, amount, six totals (8 each); by topic the number of remembered events (1),
-each with key and digest (8 each), in order of arrival; length of the cold part (4) and its text. An id is its length
-(2) and UTF-8. Positions and balances are in the order of their ids.
+A row is whole words of 8 bytes, little-endian, so that rows laid end to end are read and written a word at a time:
+
+    word 0        format (bits 0-7), status (8-15), remembered events by topic (16-23, 24-31, 32-39), 0
+    word 1        words of the row (bits 0-31), checksum of all else (32-63)
+    word 2        number of positions (bits 0-31), number of balances (32-63)
+    word 3        bytes of the account id (bits 0-31), bytes of the cold part (32-63)
+    words 4-8     status changes, liquidation sequence, liquidation round, transfer sequence, bad records
+    words 9-11    watermark by topic
+    then          3 words a position (quantity, cost, funding index), 7 a balance (amount, totals),
+                  2 an event (key, digest), by topic in order of arrival
+    then, bytes   account id; per position and per balance 2 bytes of length and the id, positions and balances each in
+                  the order of their ids; the cold part; zeros up to the next word
 """
 
 from __future__ import annotations
@@ -16,20 +22,21 @@ from __future__ import annotations
 import numpy as np
 
 from engine.columns.arrays import MEMORY_MAX, TOPICS, Int64s, UInt8s
-from engine.columns.names import hash_of
 from engine.columns.pools import class_for
 from engine.compiled import compiled
 
 ROW_FORMAT = 2
-HEADER_BYTES = 9
-COUNTERS_BYTES = 1 + 5 * 8 + len(TOPICS) * 8
-POSITION_BYTES = 3 * 8
-BALANCE_BYTES = 7 * 8
-EVENT_BYTES = 2 * 8
+COUNTERS = 4
+WATERMARKS = COUNTERS + 5
+HEADER_WORDS = WATERMARKS + len(TOPICS)
+POSITION_WORDS = 3
+BALANCE_WORDS = 7
+EVENT_WORDS = 2
 ID_BYTES_MAX = 2**16 - 1
 STATUS_MAX = 3
+LOW = 2**32 - 1
 
-FORMAT, CUT_OFF, TRAILING, CHECKSUM, TOO_SHORT, TEXT, STATUS, WATERMARK, ORDER, ZERO, MEMORY = range(1, 12)
+FORMAT, CUT_OFF, TRAILING, CHECKSUM, COUNTS, TEXT, STATUS, WATERMARK, ORDER, ZERO, MEMORY = range(1, 12)
 """What is wrong with a row; 0 is nothing."""
 
 PROBLEMS = {
@@ -37,7 +44,7 @@ PROBLEMS = {
     CUT_OFF: "is cut off",
     TRAILING: "has bytes after its end",
     CHECKSUM: "does not match its checksum",
-    TOO_SHORT: "ends inside a field",
+    COUNTS: "counts more entries or bytes than it has",
     TEXT: "has an id that is not UTF-8",
     STATUS: "has an unknown status",
     WATERMARK: "has a watermark below -1",
@@ -46,81 +53,65 @@ PROBLEMS = {
     MEMORY: "remembers more events than an account can",
 }
 
-POSITIONS, BALANCES, REMEMBERED, ACCOUNT_BYTES = range(4)
-"""Entries of the space that rows need: of the pools, in blocks, and of account ids, in bytes."""
+POSITIONS, BALANCES, REMEMBERED, ACCOUNT_BYTES, IDS_MAX = range(5)
+"""Entries of the space that rows need: of the pools, in blocks; of account ids, in bytes; the most ids of one row."""
 
-_BYTE = np.uint64(8)
-
-
-@compiled
-def read_u64(buffer: UInt8s, at: int) -> np.uint64:
-    """The 8 bytes at ``at``."""
-    value = np.uint64(0)
-    for offset in range(8):
-        value |= np.uint64(buffer[at + offset]) << (np.uint64(offset) * _BYTE)
-    return value
+_SEED = np.uint64(0x9E3779B97F4A7C15)
+_FACTOR = np.uint64(0xD6E8FEB86659FD93)
+_HALF = np.uint64(32)
 
 
 @compiled
-def read_i64(buffer: UInt8s, at: int) -> int:
-    """The 8 bytes at ``at``, signed."""
-    return int(np.int64(read_u64(buffer, at)))
+def low_half(word: int) -> int:
+    """Bits 0-31."""
+    return word & LOW
 
 
 @compiled
-def read_u32(buffer: UInt8s, at: int) -> int:
-    """The 4 bytes at ``at``."""
-    return int(buffer[at]) | int(buffer[at + 1]) << 8 | int(buffer[at + 2]) << 16 | int(buffer[at + 3]) << 24
+def high_half(word: int) -> int:
+    """Bits 32-63."""
+    return (word >> 32) & LOW
+
+
+@compiled
+def remembered(first_word: int, topic: int) -> int:
+    """Number of remembered events of ``topic``, from word 0."""
+    return (first_word >> (16 + 8 * topic)) & 255
 
 
 @compiled
 def read_u16(buffer: UInt8s, at: int) -> int:
     """The 2 bytes at ``at``."""
-    return int(buffer[at]) | int(buffer[at + 1]) << 8
-
-
-@compiled
-def write_u64(buffer: UInt8s, at: int, value: np.uint64) -> int:
-    """Write 8 bytes; where the next go."""
-    for offset in range(8):
-        buffer[at + offset] = np.uint8((value >> (np.uint64(offset) * _BYTE)) & np.uint64(255))
-    return at + 8
-
-
-@compiled
-def write_i64(buffer: UInt8s, at: int, value: int) -> int:
-    """Write 8 bytes, signed; where the next go."""
-    return write_u64(buffer, at, np.uint64(value))
-
-
-@compiled
-def write_u32(buffer: UInt8s, at: int, value: int) -> int:
-    """Write 4 bytes; where the next go."""
-    for offset in range(4):
-        buffer[at + offset] = (value >> (8 * offset)) & 255
-    return at + 4
+    return int(buffer[np.uintp(at)]) | int(buffer[np.uintp(at + 1)]) << 8
 
 
 @compiled
 def write_text(buffer: UInt8s, at: int, text: UInt8s, start: int, length: int) -> int:
     """Copy ``length`` bytes of ``text``; where the next go."""
+    # Unsigned indices spare the test for one from the end, which a negative index would mean.
     for offset in range(length):
-        buffer[at + offset] = text[start + offset]
+        buffer[np.uintp(at + offset)] = text[np.uintp(start + offset)]
     return at + length
 
 
 @compiled
 def write_id(buffer: UInt8s, at: int, text: UInt8s, start: int, length: int) -> int:
     """Write an id of ``length`` <= ``ID_BYTES_MAX`` bytes; where the next go."""
-    buffer[at] = length & 255
-    buffer[at + 1] = length >> 8
+    buffer[np.uintp(at)] = length & 255
+    buffer[np.uintp(at + 1)] = length >> 8
     return write_text(buffer, at + 2, text, start, length)
 
 
 @compiled
-def checksum(buffer: UInt8s, start: int, stop: int) -> int:
-    """32 bits over what follows the header of the row ``buffer[start:stop]``."""
-    return int(np.int64(hash_of(buffer, start + HEADER_BYTES, stop) >> np.uint64(32)))
+def checksum(words: Int64s, start: int, stop: int) -> int:
+    """32 bits over the row ``words[start:stop]`` except over themselves. Each word is mixed in by a bijection of 64
+    bits, so that no change within one word goes unnoticed before the last fold."""
+    mixed = _SEED
+    for word in range(start, stop):
+        value = words[word] if word != start + 1 else low_half(words[word])
+        mixed = (mixed ^ np.uint64(value)) * _FACTOR
+        mixed ^= mixed >> _HALF
+    return int(np.int64((mixed * _FACTOR) >> _HALF))
 
 
 @compiled
@@ -128,7 +119,7 @@ def _is_utf8(buffer: UInt8s, start: int, stop: int) -> bool:
     """Well-formed by table 3-7 of the Unicode standard: no overlong forms, no surrogates."""
     at = start
     while at < stop:
-        lead = int(buffer[at])
+        lead = int(buffer[np.uintp(at)])
         at += 1
         if lead < 0x80:
             continue
@@ -154,110 +145,109 @@ def _is_before(buffer: UInt8s, first: int, second: int) -> bool:
     """Whether the id written at ``first`` is less than the one at ``second``."""
     first_length, second_length = read_u16(buffer, first), read_u16(buffer, second)
     for offset in range(2, 2 + min(first_length, second_length)):
-        if buffer[first + offset] != buffer[second + offset]:
-            return bool(buffer[first + offset] < buffer[second + offset])
+        one, other = buffer[np.uintp(first + offset)], buffer[np.uintp(second + offset)]
+        if one != other:
+            return bool(one < other)
     return first_length < second_length
 
 
 @compiled
-def _check_id(buffer: UInt8s, at: int, stop: int) -> int:
-    """Where the id at ``at`` ends, or minus what is wrong."""
-    if at + 2 > stop or at + 2 + read_u16(buffer, at) > stop:
-        return -TOO_SHORT
-    end = at + 2 + read_u16(buffer, at)
-    return end if _is_utf8(buffer, at + 2, end) else -TEXT
-
-
-@compiled
-def _check_entries(buffer: UInt8s, at: int, stop: int, value_bytes: int, is_zero_wrong: bool, space: Int64s) -> int:
-    """Where a list of positions or balances ends, or minus what is wrong; adds its block to ``space``, one entry."""
-    if at + 4 > stop:
-        return -TOO_SHORT
-    count = read_u32(buffer, at)
-    at += 4
+def _check_ids(buffer: UInt8s, at: int, stop: int, count: int) -> int:
+    """Where ``count`` ids end that begin at ``at``, or minus what is wrong."""
     before = -1
     for _ in range(count):
-        value = _check_id(buffer, at, stop)
-        if value < 0:
-            return value
-        if value + value_bytes > stop:
-            return -TOO_SHORT
+        if at + 2 > stop:
+            return -COUNTS
+        end = at + 2 + read_u16(buffer, at)
+        if end > stop:
+            return -COUNTS
+        if not _is_utf8(buffer, at + 2, end):
+            return -TEXT
         if before >= 0 and not _is_before(buffer, before, at):
             return -ORDER
-        if is_zero_wrong and read_u64(buffer, value) == np.uint64(0):
-            return -ZERO
         before = at
-        at = value + value_bytes
-    if count:
-        space[0] += 1 << class_for(count)
+        at = end
     return at
 
 
 @compiled
-def _check_memory(buffer: UInt8s, at: int, stop: int, space: Int64s) -> int:
-    """Where the remembered events end, or minus what is wrong; adds their blocks to ``space``, one entry."""
-    for _ in range(len(TOPICS)):
-        if at + 1 > stop:
-            return -TOO_SHORT
-        count = int(buffer[at])
-        if count > MEMORY_MAX:
-            return -MEMORY
-        at += 1 + count * EVENT_BYTES
-        if count:
-            space[0] += 1 << class_for(count)
-    return at
+def _check_header(words: Int64s, start: int, stop: int) -> int:
+    """0, or what is wrong with the frame of the row: its format, length and checksum."""
+    if stop == start or words[start] & 255 != ROW_FORMAT:
+        return FORMAT
+    if stop - start < HEADER_WORDS or stop - start < low_half(words[start + 1]):
+        return CUT_OFF
+    if stop - start > low_half(words[start + 1]):
+        return TRAILING
+    return 0 if high_half(words[start + 1]) == checksum(words, start, stop) else CHECKSUM
 
 
 @compiled
-def _check_header(buffer: UInt8s, start: int, stop: int) -> int:
-    if stop == start or buffer[start] != ROW_FORMAT:
-        return -FORMAT
-    if stop - start < HEADER_BYTES or stop - start < read_u32(buffer, start + 1):
-        return -CUT_OFF
-    if stop - start > read_u32(buffer, start + 1):
-        return -TRAILING
-    if read_u32(buffer, start + 5) != checksum(buffer, start, stop):
-        return -CHECKSUM
-    return start + HEADER_BYTES
-
-
-@compiled
-def _check_counters(buffer: UInt8s, at: int, stop: int) -> int:
-    if at + COUNTERS_BYTES > stop:
-        return -TOO_SHORT
-    if buffer[at] > STATUS_MAX:
-        return -STATUS
+def _check_values(words: Int64s, start: int) -> int:
+    """0, or what is wrong with the values of a row that has as many words as it says."""
+    if (words[start] >> 8) & 255 > STATUS_MAX:
+        return STATUS
     for topic in range(len(TOPICS)):
-        if read_i64(buffer, at + 41 + topic * 8) < -1:
-            return -WATERMARK
-    return at + COUNTERS_BYTES
+        if words[start + WATERMARKS + topic] < -1:
+            return WATERMARK
+        if remembered(words[start], topic) > MEMORY_MAX:
+            return MEMORY
+    for position in range(low_half(words[start + 2])):
+        if words[start + HEADER_WORDS + position * POSITION_WORDS] == 0:
+            return ZERO
+    return 0
 
 
 @compiled
-def check_row(buffer: UInt8s, start: int, stop: int, space: Int64s) -> int:
-    """Where the cold part of the row ``buffer[start:stop]`` begins (after its length), or minus what is wrong.
+def text_start(words: Int64s, start: int) -> int:
+    """The word where the texts of the row begin."""
+    events = 0
+    for topic in range(len(TOPICS)):
+        events += remembered(words[start], topic)
+    positions, balances = low_half(words[start + 2]), high_half(words[start + 2])
+    return start + HEADER_WORDS + positions * POSITION_WORDS + balances * BALANCE_WORDS + events * EVENT_WORDS
 
-    Adds what the row needs to ``space``. A row that passes may be read without further checks.
-    """
-    at = _check_header(buffer, start, stop)
+
+@compiled
+def _add_space(words: Int64s, start: int, space: Int64s) -> None:
+    """Add what the row needs to ``space``."""
+    positions, balances = low_half(words[start + 2]), high_half(words[start + 2])
+    if positions:
+        space[POSITIONS] += 1 << class_for(positions)
+    if balances:
+        space[BALANCES] += 1 << class_for(balances)
+    for topic in range(len(TOPICS)):
+        count = remembered(words[start], topic)
+        if count:
+            space[REMEMBERED] += 1 << class_for(count)
+    space[ACCOUNT_BYTES] += low_half(words[start + 3])
+    space[IDS_MAX] = max(space[IDS_MAX], positions + balances)
+
+
+@compiled
+def check_row(buffer: UInt8s, words: Int64s, start: int, stop: int, space: Int64s) -> int:
+    """The byte where the cold part of the row ``words[start:stop]`` begins, or minus what is wrong. ``buffer`` are
+    the same bytes. Adds what the row needs to ``space``. A row that passes may be read without further checks."""
+    problem = _check_header(words, start, stop)
+    if problem == 0 and text_start(words, start) > stop:
+        problem = COUNTS
+    if problem == 0:
+        problem = _check_values(words, start)
+    if problem:
+        return -problem
+    at, end = text_start(words, start) * 8, stop * 8
+    account_stop = at + low_half(words[start + 3])
+    if account_stop > end:
+        return -COUNTS
+    if not _is_utf8(buffer, at, account_stop):
+        return -TEXT
+    at = _check_ids(buffer, account_stop, end, low_half(words[start + 2]))
+    if at >= 0:
+        at = _check_ids(buffer, at, end, high_half(words[start + 2]))
     if at < 0:
         return at
-    account = at
-    at = _check_id(buffer, at, stop)
-    if at < 0:
-        return at
-    space[ACCOUNT_BYTES] += at - account - 2
-    at = _check_counters(buffer, at, stop)
-    if at >= 0:
-        at = _check_entries(buffer, at, stop, POSITION_BYTES, True, space[POSITIONS:])
-    if at >= 0:
-        at = _check_entries(buffer, at, stop, BALANCE_BYTES, False, space[BALANCES:])
-    if at >= 0:
-        at = _check_memory(buffer, at, stop, space[REMEMBERED:])
-    if at < 0:
-        return at
-    if at + 4 > stop or at + 4 + read_u32(buffer, at) > stop:
-        return -TOO_SHORT
-    if at + 4 + read_u32(buffer, at) < stop:
-        return -TRAILING
-    return at + 4
+    rest = at + high_half(words[start + 3])
+    if rest > end or rest + 8 <= end:
+        return -COUNTS if rest > end else -TRAILING
+    _add_space(words, start, space)
+    return at

@@ -30,34 +30,35 @@ from engine.columns.names import LIVE, UNKNOWN, NameArrays, add
 from engine.columns.pools import fit_balances, fit_memory, fit_positions
 from engine.columns.row_bytes import (
     ACCOUNT_BYTES,
-    BALANCE_BYTES,
+    BALANCE_WORDS,
     BALANCES,
-    COUNTERS_BYTES,
-    EVENT_BYTES,
-    HEADER_BYTES,
+    COUNTERS,
+    CUT_OFF,
+    EVENT_WORDS,
+    HEADER_WORDS,
     ID_BYTES_MAX,
-    POSITION_BYTES,
+    IDS_MAX,
+    POSITION_WORDS,
     POSITIONS,
     PROBLEMS,
     REMEMBERED,
     ROW_FORMAT,
+    WATERMARKS,
     check_row,
     checksum,
-    read_i64,
+    high_half,
+    low_half,
     read_u16,
-    read_u32,
-    read_u64,
-    write_i64,
+    remembered,
+    text_start,
     write_id,
     write_text,
-    write_u32,
-    write_u64,
 )
 from engine.compiled import compiled
 from engine.errors import InvariantBroken
 
 CHUNK = 4096
-"""Rows written at a time, so that their bytes are still in the cache when they are cut."""
+"""Rows written or read at a time: their bytes stay in the cache between the kernel and the cutting or joining."""
 
 
 class DamagedRow(ValueError):
@@ -97,109 +98,122 @@ def _bundles(columns: AccountColumns) -> _Bundles:
 
 
 @compiled
-def _size_of(held: _Bundles, number: int, cold_bytes: int) -> int:
-    """Bytes of the row, or -1 if an id is too long for one."""
-    length = int(held.names.length_N[number])
-    longest = length
-    size = HEADER_BYTES + 2 + length + COUNTERS_BYTES + 4 + 4 + len(TOPICS) + 4 + cold_bytes
+def _words_of(held: _Bundles, number: int, cold_bytes: int) -> int:
+    """Words of the row, or -1 if an id is too long for one."""
+    account_bytes = int(held.names.length_N[number])
+    longest = account_bytes
+    positions, balances = int(held.positions.count_A[number]), int(held.balances.count_A[number])
+    text_bytes = account_bytes + 2 * (positions + balances) + cold_bytes
     start = int(held.positions.start_A[number])
-    for entry in range(start, start + held.positions.count_A[number]):
+    for entry in range(start, start + positions):
         length = int(held.instruments.length_N[held.positions.instrument_P[entry]])
         longest = max(longest, length)
-        size += 2 + length + POSITION_BYTES
+        text_bytes += length
     start = int(held.balances.start_A[number])
-    for entry in range(start, start + held.balances.count_A[number]):
+    for entry in range(start, start + balances):
         length = int(held.assets.length_N[held.balances.asset_C[entry]])
         longest = max(longest, length)
-        size += 2 + length + BALANCE_BYTES
+        text_bytes += length
+    words = HEADER_WORDS + positions * POSITION_WORDS + balances * BALANCE_WORDS + (text_bytes + 7) // 8
     for topic in range(len(TOPICS)):
-        size += held.memory.count_AT[number, topic] * EVENT_BYTES
-    return size if longest <= ID_BYTES_MAX else -1
+        words += int(held.memory.count_AT[number, topic]) * EVENT_WORDS
+    return words if longest <= ID_BYTES_MAX else -1
 
 
 @compiled
-def _sizes(held: _Bundles, numbers: Int32s, cold_stops: Int64s, row_stops: Int64s) -> int:
-    """Where each row and the one before it end; the place of a row that cannot be written, or the number of rows."""
+def _measure(held: _Bundles, numbers: Int32s, cold_stops: Int64s, stops: Int64s) -> int:
+    """Put into ``stops`` the word where each row ends, after a 0; the place of a row that cannot be written, or the
+    number of rows."""
     for row in range(len(numbers)):
-        size = _size_of(held, numbers[row], cold_stops[row + 1] - cold_stops[row])
-        if size < 0:
+        words = _words_of(held, numbers[row], cold_stops[row + 1] - cold_stops[row])
+        if words < 0:
             return row
-        row_stops[row + 1] = row_stops[row] + size
+        stops[row + 1] = stops[row] + words
     return len(numbers)
 
 
 @compiled
-def _write_counters(accounts: AccountArrays, number: int, out: UInt8s, at: int) -> int:
-    out[at] = accounts.status_A[number]
-    at = write_i64(out, at + 1, accounts.status_changes_A[number])
-    at = write_i64(out, at, accounts.liquidation_sequence_A[number])
-    at = write_i64(out, at, accounts.liquidation_round_A[number])
-    at = write_i64(out, at, accounts.transfer_sequence_A[number])
-    at = write_i64(out, at, accounts.bad_records_A[number])
+def _write_counters(accounts: AccountArrays, number: int, words: Int64s, start: int) -> None:
+    words[start + COUNTERS] = accounts.status_changes_A[number]
+    words[start + COUNTERS + 1] = accounts.liquidation_sequence_A[number]
+    words[start + COUNTERS + 2] = accounts.liquidation_round_A[number]
+    words[start + COUNTERS + 3] = accounts.transfer_sequence_A[number]
+    words[start + COUNTERS + 4] = accounts.bad_records_A[number]
     for topic in range(len(TOPICS)):
-        at = write_i64(out, at, accounts.applied_AT[number, topic])
+        words[start + WATERMARKS + topic] = accounts.applied_AT[number, topic]
+
+
+@compiled
+def _write_holdings(positions: PositionPool, balances: BalancePool, number: int, words: Int64s, at: int) -> int:
+    """Write the numbers of positions and balances; the word after them."""
+    start = int(positions.start_A[number])
+    for entry in range(start, start + positions.count_A[number]):
+        words[at] = positions.quantity_e8_P[entry]
+        words[at + 1] = positions.cost_e8_P[entry]
+        words[at + 2] = positions.funding_index_e12_P[entry]
+        at += POSITION_WORDS
+    start = int(balances.start_A[number])
+    for entry in range(start, start + balances.count_A[number]):
+        words[at] = balances.amount_e8_C[entry]
+        for total in range(balances.totals_CK.shape[1]):
+            words[at + 1 + total] = balances.totals_CK[entry, total]
+        at += BALANCE_WORDS
     return at
 
 
 @compiled
-def _write_positions(pool: PositionPool, ids: NameArrays, number: int, out: UInt8s, at: int) -> int:
-    start, count = int(pool.start_A[number]), int(pool.count_A[number])
-    at = write_u32(out, at, count)
-    for entry in range(start, start + count):
-        instrument = pool.instrument_P[entry]
-        at = write_id(out, at, ids.text, ids.start_N[instrument], ids.length_N[instrument])
-        at = write_i64(out, at, pool.quantity_e8_P[entry])
-        at = write_i64(out, at, pool.cost_e8_P[entry])
-        at = write_i64(out, at, pool.funding_index_e12_P[entry])
-    return at
-
-
-@compiled
-def _write_balances(pool: BalancePool, ids: NameArrays, number: int, out: UInt8s, at: int) -> int:
-    start, count = int(pool.start_A[number]), int(pool.count_A[number])
-    at = write_u32(out, at, count)
-    for entry in range(start, start + count):
-        asset = pool.asset_C[entry]
-        at = write_id(out, at, ids.text, ids.start_N[asset], ids.length_N[asset])
-        at = write_i64(out, at, pool.amount_e8_C[entry])
-        for total in range(pool.totals_CK.shape[1]):
-            at = write_i64(out, at, pool.totals_CK[entry, total])
-    return at
-
-
-@compiled
-def _write_memory(pool: MemoryPool, number: int, out: UInt8s, at: int) -> int:
+def _write_memory(pool: MemoryPool, number: int, words: Int64s, at: int) -> int:
+    """Write the remembered events; the word after them."""
     for topic in range(len(TOPICS)):
-        start, count = int(pool.start_AT[number, topic]), int(pool.count_AT[number, topic])
-        oldest = int(pool.oldest_AT[number, topic])
-        out[at] = count
-        at += 1
-        for arrival in range(oldest, oldest + count):
+        start, oldest = int(pool.start_AT[number, topic]), int(pool.oldest_AT[number, topic])
+        for arrival in range(oldest, oldest + pool.count_AT[number, topic]):
             entry = start + (arrival & (MEMORY_MAX - 1))
-            at = write_u64(out, at, pool.key_M[entry])
-            at = write_u64(out, at, pool.digest_M[entry])
+            words[at] = np.int64(pool.key_M[entry])
+            words[at + 1] = np.int64(pool.digest_M[entry])
+            at += EVENT_WORDS
+    return at
+
+
+@compiled
+def _write_ids(held: _Bundles, number: int, out: UInt8s, at: int) -> int:
+    """Write the ids of account, positions and balances; the byte after them."""
+    names = held.names
+    at = write_text(out, at, names.text, names.start_N[number], names.length_N[number])
+    ids = held.instruments
+    start = int(held.positions.start_A[number])
+    for entry in range(start, start + held.positions.count_A[number]):
+        instrument = held.positions.instrument_P[entry]
+        at = write_id(out, at, ids.text, ids.start_N[instrument], ids.length_N[instrument])
+    ids = held.assets
+    start = int(held.balances.start_A[number])
+    for entry in range(start, start + held.balances.count_A[number]):
+        asset = held.balances.asset_C[entry]
+        at = write_id(out, at, ids.text, ids.start_N[asset], ids.length_N[asset])
     return at
 
 
 @compiled
 def _write_rows(
-    held: _Bundles, numbers: Int32s, cold: UInt8s, cold_stops: Int64s, row_stops: Int64s, out: UInt8s
+    held: _Bundles, numbers: Int32s, cold: UInt8s, cold_stops: Int64s, stops: Int64s, out: UInt8s, words: Int64s
 ) -> None:
+    """Write rows into ``out``, which is ``words`` as bytes and all zeros."""
     for row in range(len(numbers)):
         number = numbers[row]
-        start, stop = row_stops[row], row_stops[row + 1]
-        out[start] = ROW_FORMAT
-        write_u32(out, start + 1, stop - start)
-        at = start + HEADER_BYTES
-        at = write_id(out, at, held.names.text, held.names.start_N[number], held.names.length_N[number])
-        at = _write_counters(held.accounts, number, out, at)
-        at = _write_positions(held.positions, held.instruments, number, out, at)
-        at = _write_balances(held.balances, held.assets, number, out, at)
-        at = _write_memory(held.memory, number, out, at)
+        start, stop = stops[row], stops[row + 1]
         cold_bytes = cold_stops[row + 1] - cold_stops[row]
-        at = write_u32(out, at, cold_bytes)
-        write_text(out, at, cold, cold_stops[row], cold_bytes)
-        write_u32(out, start + 5, checksum(out, start, stop))
+        first = ROW_FORMAT | int(held.accounts.status_A[number]) << 8
+        for topic in range(len(TOPICS)):
+            first |= int(held.memory.count_AT[number, topic]) << (16 + 8 * topic)
+        words[start] = first
+        words[start + 1] = stop - start
+        words[start + 2] = int(held.positions.count_A[number]) | int(held.balances.count_A[number]) << 32
+        words[start + 3] = int(held.names.length_N[number]) | cold_bytes << 32
+        _write_counters(held.accounts, number, words, start)
+        at = _write_holdings(held.positions, held.balances, number, words, start + HEADER_WORDS)
+        at = _write_memory(held.memory, number, words, at)
+        byte = _write_ids(held, number, out, at * 8)
+        write_text(out, byte, cold, cold_stops[row], cold_bytes)
+        words[start + 1] |= checksum(words, start, stop) << 32
 
 
 def encode(columns: AccountColumns, numbers: Int32s) -> list[bytes]:
@@ -219,136 +233,144 @@ def encode(columns: AccountColumns, numbers: Int32s) -> list[bytes]:
 def _encode_chunk(columns: AccountColumns, numbers: Int32s) -> list[bytes]:
     held = _bundles(columns)
     cold = {
-        int(row): _cold_to_text(columns.cold[int(numbers[row])])
-        for row in np.flatnonzero(columns.accounts.has_cold_A[numbers])
+        row: _cold_to_text(columns.cold[int(numbers[row])])
+        for row in np.flatnonzero(columns.accounts.has_cold_A[numbers]).tolist()
     }
     cold_stops = np.zeros(len(numbers) + 1, np.int64)
     for row, text in cold.items():
         cold_stops[row + 1] = len(text)
     np.cumsum(cold_stops, out=cold_stops)
-    row_stops = np.zeros(len(numbers) + 1, np.int64)
-    written = _sizes(held, numbers, cold_stops, row_stops)
+    stops = np.zeros(len(numbers) + 1, np.int64)
+    written = _measure(held, numbers, cold_stops, stops)
     if written < len(numbers):
         raise ValueError(f"account {columns.name(int(numbers[written]))[:80]}: an id is over {ID_BYTES_MAX} bytes")
-    out = np.empty(int(row_stops[-1]), np.uint8)
-    _write_rows(held, numbers, np.frombuffer(b"".join(cold.values()), np.uint8), cold_stops, row_stops, out)
-    data = out.tobytes()
-    return [data[start:stop] for start, stop in pairwise(row_stops.tolist())]
+    words = np.zeros(int(stops[-1]), np.int64)
+    cold_text = np.frombuffer(b"".join(cold.values()), np.uint8)
+    _write_rows(held, numbers, cold_text, cold_stops, stops, words.view(np.uint8), words)
+    data = words.tobytes()
+    return [data[start:stop] for start, stop in pairwise((stops * 8).tolist())]
 
 
 # From rows to columns.
 
 
 @compiled
-def _check_rows(buffer: UInt8s, row_stops: Int64s, cold_starts: Int64s, space: Int64s) -> int:
+def _check_rows(buffer: UInt8s, words: Int64s, stops: Int64s, cold_starts: Int64s, space: Int64s) -> int:
     """Check all rows; the place of the first that is none, ``cold_starts`` then holding minus what is wrong."""
-    for row in range(len(row_stops) - 1):
-        cold_starts[row] = check_row(buffer, row_stops[row], row_stops[row + 1], space)
+    for row in range(len(stops) - 1):
+        cold_starts[row] = check_row(buffer, words, stops[row], stops[row + 1], space)
         if cold_starts[row] < 0:
             return row
-    return len(row_stops) - 1
+    return len(stops) - 1
 
 
 @compiled
-def _add_ids(ids: NameArrays, buffer: UInt8s, at: int, value_bytes: int) -> int:
-    """Number the ids of a list of positions or balances; where it ends, or -1 if the table is full."""
-    count = read_u32(buffer, at)
-    at += 4
-    for _ in range(count):
+def _number_ids(ids: NameArrays, buffer: UInt8s, at: int, numbers: Int32s) -> int:
+    """Number as many ids as ``numbers`` has entries; the byte after them, or -1 if the table is full."""
+    for entry in range(len(numbers)):
         stop = at + 2 + read_u16(buffer, at)
-        if add(ids, buffer, at + 2, stop) == UNKNOWN:
+        numbers[entry] = add(ids, buffer, at + 2, stop)
+        if numbers[entry] == UNKNOWN:
             return -1
-        at = stop + value_bytes
+        at = stop
     return at
 
 
 @compiled
-def _read_counters(accounts: AccountArrays, number: int, buffer: UInt8s, at: int) -> int:
-    accounts.status_A[number] = buffer[at]
-    accounts.status_changes_A[number] = read_i64(buffer, at + 1)
-    accounts.liquidation_sequence_A[number] = read_i64(buffer, at + 9)
-    accounts.liquidation_round_A[number] = read_i64(buffer, at + 17)
-    accounts.transfer_sequence_A[number] = read_i64(buffer, at + 25)
-    accounts.bad_records_A[number] = read_i64(buffer, at + 33)
+def _read_counters(accounts: AccountArrays, number: int, words: Int64s, start: int) -> None:
+    accounts.status_A[number] = (words[start] >> 8) & 255
+    accounts.status_changes_A[number] = words[start + COUNTERS]
+    accounts.liquidation_sequence_A[number] = words[start + COUNTERS + 1]
+    accounts.liquidation_round_A[number] = words[start + COUNTERS + 2]
+    accounts.transfer_sequence_A[number] = words[start + COUNTERS + 3]
+    accounts.bad_records_A[number] = words[start + COUNTERS + 4]
     for topic in range(len(TOPICS)):
-        accounts.applied_AT[number, topic] = read_i64(buffer, at + 41 + topic * 8)
-    return at + COUNTERS_BYTES
+        accounts.applied_AT[number, topic] = words[start + WATERMARKS + topic]
 
 
 @compiled
-def _read_positions(pool: PositionPool, ids: NameArrays, number: int, buffer: UInt8s, at: int) -> int:
-    count = read_u32(buffer, at)
-    at += 4
+def _read_positions(pool: PositionPool, number: int, instruments: Int32s, words: Int64s, at: int) -> int:
+    """Read the numbers of positions in ``instruments``; the word after them."""
+    count = len(instruments)
     if count:
         fit_positions(pool, number, count)
     start = int(pool.start_A[number])
-    for entry in range(start, start + count):
-        value = at + 2 + read_u16(buffer, at)
-        pool.instrument_P[entry] = add(ids, buffer, at + 2, value)
-        pool.quantity_e8_P[entry] = read_i64(buffer, value)
-        pool.cost_e8_P[entry] = read_i64(buffer, value + 8)
-        pool.funding_index_e12_P[entry] = read_i64(buffer, value + 16)
-        at = value + POSITION_BYTES
+    for place in range(count):
+        pool.instrument_P[start + place] = instruments[place]
+        pool.quantity_e8_P[start + place] = words[at]
+        pool.cost_e8_P[start + place] = words[at + 1]
+        pool.funding_index_e12_P[start + place] = words[at + 2]
+        at += POSITION_WORDS
     pool.count_A[number] = count
     return at
 
 
 @compiled
-def _read_balances(pool: BalancePool, ids: NameArrays, number: int, buffer: UInt8s, at: int) -> int:
-    count = read_u32(buffer, at)
-    at += 4
+def _read_balances(pool: BalancePool, number: int, assets: Int32s, words: Int64s, at: int) -> int:
+    """Read the amounts of balances in ``assets``; the word after them."""
+    count = len(assets)
     if count:
         fit_balances(pool, number, count)
     start = int(pool.start_A[number])
-    for entry in range(start, start + count):
-        value = at + 2 + read_u16(buffer, at)
-        pool.asset_C[entry] = add(ids, buffer, at + 2, value)
-        pool.amount_e8_C[entry] = read_i64(buffer, value)
+    for place in range(count):
+        pool.asset_C[start + place] = assets[place]
+        pool.amount_e8_C[start + place] = words[at]
         for total in range(pool.totals_CK.shape[1]):
-            pool.totals_CK[entry, total] = read_i64(buffer, value + 8 + total * 8)
-        at = value + BALANCE_BYTES
+            pool.totals_CK[start + place, total] = words[at + 1 + total]
+        at += BALANCE_WORDS
     pool.count_A[number] = count
     return at
 
 
 @compiled
-def _read_memory(pool: MemoryPool, number: int, buffer: UInt8s, at: int) -> int:
+def _read_memory(pool: MemoryPool, number: int, first_word: int, words: Int64s, at: int) -> None:
     for topic in range(len(TOPICS)):
-        count = int(buffer[at])
-        at += 1
+        count = remembered(first_word, topic)
         if count:
             fit_memory(pool, number, topic, count)
         start = int(pool.start_AT[number, topic])
         for entry in range(start, start + count):
-            pool.key_M[entry] = read_u64(buffer, at)
-            pool.digest_M[entry] = read_u64(buffer, at + 8)
-            at += EVENT_BYTES
+            pool.key_M[entry] = np.uint64(words[at])
+            pool.digest_M[entry] = np.uint64(words[at + 1])
+            at += EVENT_WORDS
         pool.count_AT[number, topic] = count
-    return at
 
 
 @compiled
-def _load_rows(held: _Bundles, buffer: UInt8s, row_stops: Int64s, shard: int, numbers: Int32s, first: int) -> int:
-    """Load checked rows from ``first`` on, for which the pools and account names have space. Returns how many are
-    loaded in the end: it stops where the table of instruments or assets is full, and at an account that is open
-    already, whose number is then in ``numbers``."""
+def _load_rows(
+    held: _Bundles,
+    buffer: UInt8s,
+    words: Int64s,
+    stops: Int64s,
+    shard: int,
+    ids: Int32s,
+    numbers: Int32s,
+    first: int,
+) -> int:
+    """Load checked rows from ``first`` on, for which the pools and account names have space. ``ids`` is scratch.
+
+    Returns how many are loaded in the end: it stops where the table of instruments or assets is full, and at an
+    account that is here already, whose number is then in ``numbers``.
+    """
     for row in range(first, len(numbers)):
-        account = row_stops[row] + HEADER_BYTES
-        account_stop = account + 2 + read_u16(buffer, account)
-        at = _add_ids(held.instruments, buffer, account_stop + COUNTERS_BYTES, POSITION_BYTES)
-        if at < 0 or _add_ids(held.assets, buffer, at, BALANCE_BYTES) < 0:
+        start = stops[row]
+        positions, balances = low_half(words[start + 2]), high_half(words[start + 2])
+        account = text_start(words, start) * 8
+        account_stop = account + low_half(words[start + 3])
+        instruments, assets = ids[:positions], ids[positions : positions + balances]
+        at = _number_ids(held.instruments, buffer, account_stop, instruments)
+        if at < 0 or _number_ids(held.assets, buffer, at, assets) < 0:
             return row
         before = held.names.counts[LIVE]
-        number = add(held.names, buffer, account + 2, account_stop)
-        if held.names.counts[LIVE] == before:
-            numbers[row] = number
-            return row
+        number = add(held.names, buffer, account, account_stop)
         numbers[row] = number
+        if held.names.counts[LIVE] == before:
+            return row
         held.accounts.shard_A[number] = shard
-        at = _read_counters(held.accounts, number, buffer, account_stop)
-        at = _read_positions(held.positions, held.instruments, number, buffer, at)
-        at = _read_balances(held.balances, held.assets, number, buffer, at)
-        _read_memory(held.memory, number, buffer, at)
+        _read_counters(held.accounts, number, words, start)
+        at = _read_positions(held.positions, number, instruments, words, start + HEADER_WORDS)
+        at = _read_balances(held.balances, number, assets, words, at)
+        _read_memory(held.memory, number, words[start], words, at)
     return len(numbers)
 
 
@@ -357,38 +379,59 @@ def decode(columns: AccountColumns, rows: Sequence[bytes], shard: int) -> Int32s
 
     All or none: ``DamagedRow`` if one is no row, ``InvariantBroken`` if an account is here already or comes twice.
     """
-    buffer = np.frombuffer(b"".join(rows), np.uint8)
-    row_stops = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)), out=row_stops[1:])
-    cold_starts, space = np.zeros(len(rows), np.int64), np.zeros(4, np.int64)
-    checked = _check_rows(buffer, row_stops, cold_starts, space)
-    if checked < len(rows):
-        raise DamagedRow(checked, PROBLEMS[-int(cold_starts[checked])])
-    cold = {
-        row: _cold_from_text(row, rows[row][int(cold_starts[row] - row_stops[row]) :])
-        for row in np.flatnonzero(cold_starts < row_stops[1:]).tolist()
-    }
     if shard < 0:
         raise InvariantBroken(f"rows for shard {shard}")
-    columns.names.reserve(len(rows), int(space[ACCOUNT_BYTES]))
-    columns.ensure(len(rows), int(space[POSITIONS]), int(space[BALANCES]), int(space[REMEMBERED]))
-    numbers = _load(columns, buffer, row_stops, shard)
+    numbers = np.zeros(len(rows), np.int32)
+    for first in range(0, len(rows), CHUNK):
+        try:
+            numbers[first : first + CHUNK] = _decode_chunk(columns, rows, first, shard)
+        except (DamagedRow, InvariantBroken):
+            columns.drop(numbers[:first])
+            raise
+    return numbers
+
+
+def _decode_chunk(columns: AccountColumns, rows: Sequence[bytes], first: int, shard: int) -> Int32s:
+    chunk = rows[first : first + CHUNK]
+    lengths = np.fromiter(map(len, chunk), np.int64, len(chunk))
+    ragged = np.flatnonzero(lengths % 8)
+    if len(ragged):
+        raise DamagedRow(first + int(ragged[0]), PROBLEMS[CUT_OFF])
+    stops = np.zeros(len(chunk) + 1, np.int64)
+    np.cumsum(lengths // 8, out=stops[1:])
+    words = np.frombuffer(b"".join(chunk), np.int64)
+    buffer = words.view(np.uint8)
+    cold_starts, space = np.zeros(len(chunk), np.int64), np.zeros(5, np.int64)
+    checked = _check_rows(buffer, words, stops, cold_starts, space)
+    if checked < len(chunk):
+        raise DamagedRow(first + checked, PROBLEMS[-int(cold_starts[checked])])
+    cold_bytes = words[stops[:-1] + 3] >> 32
+    cold = {
+        row: _cold_from_text(first + row, buffer[cold_starts[row] : cold_starts[row] + cold_bytes[row]].tobytes())
+        for row in np.flatnonzero(cold_bytes).tolist()
+    }
+    # Room for all that is still to come, if it is like this: growing once costs less than often.
+    likely = (len(rows) - first) / len(chunk)
+    columns.names.reserve(len(rows) - first, int(space[ACCOUNT_BYTES] * likely))
+    columns.ensure(len(rows) - first, *(int(space[pool] * likely) for pool in (POSITIONS, BALANCES, REMEMBERED)))
+    numbers = _load(columns, words, stops, shard, int(space[IDS_MAX]))
     for row, kept in cold.items():
         columns.put_cold(int(numbers[row]), kept.open_commands, kept.transfers_in)
     return numbers
 
 
-def _load(columns: AccountColumns, buffer: UInt8s, row_stops: Int64s, shard: int) -> Int32s:
-    numbers = np.full(len(row_stops) - 1, UNKNOWN, np.int32)
+def _load(columns: AccountColumns, words: Int64s, stops: Int64s, shard: int, ids_max: int) -> Int32s:
+    numbers = np.full(len(stops) - 1, UNKNOWN, np.int32)
+    ids = np.zeros(ids_max, np.int32)
     loaded = 0
     while True:
-        loaded = _load_rows(_bundles(columns), buffer, row_stops, shard, numbers, loaded)
+        loaded = _load_rows(_bundles(columns), words.view(np.uint8), words, stops, shard, ids, numbers, loaded)
         if loaded == len(numbers):
             return numbers
         if numbers[loaded] != UNKNOWN:
             account = columns.name(int(numbers[loaded]))
             columns.drop(numbers[:loaded])
-            raise InvariantBroken(f"row {loaded}: account {account} is open already")
+            raise InvariantBroken(f"a row of account {account}, which is here already")
         columns.instruments.names.reserve(1, ID_BYTES_MAX)
         columns.assets.names.reserve(1, ID_BYTES_MAX)
 

@@ -25,6 +25,8 @@ from engine.pricing.volatility import VolatilitySurface, implied_volatility, vol
 from engine.reference.instruments import Instrument, InstrumentKind
 from engine.units import DAY_US, E8, YEAR_US
 
+SECOND_US = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class ContractTable:
@@ -56,6 +58,11 @@ class ContractTable:
     def years_I(self) -> Floats:
         """Time to expiry on Actual/365; 0 for contracts without one that matters."""
         return self.tenor_days_I * (DAY_US / YEAR_US)
+
+
+def valuation_time_us(time_us: int) -> int:
+    """The time that options are valued at: engine time in whole seconds, so that marks of one second age nothing."""
+    return time_us - time_us % SECOND_US
 
 
 def contract_table(instrument_ids: Sequence[str], market: Market) -> ContractTable:
@@ -118,7 +125,7 @@ def _fill_row(table: ContractTable, row: int, instrument: Instrument, market: Ma
         assert instrument.expiry_us is not None and instrument.strike_e8 is not None
         table.sign_I[row] = 1.0 if kind is InstrumentKind.CALL else -1.0
         table.strike_I[row] = instrument.strike_e8 / E8
-        table.tenor_days_I[row] = max(instrument.expiry_us - market.time_us, 0) / DAY_US
+        table.tenor_days_I[row] = max(instrument.expiry_us - valuation_time_us(market.time_us), 0) / DAY_US
 
 
 def _fill_volatility(table: ContractTable, rows: Ints, underlying: str, market: Market) -> None:

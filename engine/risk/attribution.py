@@ -21,18 +21,18 @@ from engine.reference.parameters import RiskParameters
 from engine.risk.add_ons import isolated_short_option_minimum
 from engine.risk.equity import counted_amount, option_value, unrealized_pnl
 from engine.risk.exposures import why_unpriced
-from engine.risk.holdings import Holdings, gather
+from engine.risk.holdings import Holdings, entries, gather
 from engine.risk.netting import (
     RiskItems,
     group_starts,
     isolated_losses,
     item_pnl,
     net_pnl,
-    netted_losses,
     risk_items,
 )
 from engine.risk.revaluation import RiskFrame
 from engine.risk.scenarios import scenario_names
+from engine.risk.verdicts import dissect, empty_losses, empty_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,19 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class _Single:
-    """The arrays of one priced portfolio."""
+    """The arrays of one priced portfolio, and its binding scenario by rank of underlying."""
 
     frame: RiskFrame
     holdings: Holdings
     items: RiskItems
+    worst: Mapping[int, int]
 
 
 def scenario_pnl(portfolio: PortfolioLike, market: Market, parameters: RiskParameters) -> Mapping[str, Floats]:
     """Weighted net PnL of ``portfolio`` by underlying, each of shape [S] in the order of ``scenario_names``."""
     single = _single(portfolio, market, parameters)
     ranks = iter(single.items.underlying_R[group_starts(single.items)].tolist())
-    blocks = net_pnl(single.items, single.frame)
+    blocks = net_pnl(single.items, single.frame.rows)
     return {single.frame.grid.underlyings[next(ranks)]: pnl_S for _, pnl_KS in blocks for pnl_S in pnl_KS}
 
 
@@ -72,17 +73,16 @@ def contributions(portfolio: PortfolioLike, market: Market, parameters: RiskPara
     """One entry per position and per balance that moves with an underlying, by underlying, then canonical order."""
     single = _single(portfolio, market, parameters)
     items, frame, holdings = single.items, single.frame, single.holdings
-    losses = netted_losses(items, frame)
-    worst = dict(zip(losses.underlying_K.tolist(), losses.worst_K.tolist(), strict=True))
-    pnl_RS, alone_R = item_pnl(items, frame), isolated_losses(items, frame)
+    rows, worst = frame.rows, single.worst
+    pnl_RS, alone_R = item_pnl(items, rows), isolated_losses(items, rows)
     positions = holdings.row_P.size
     value = np.concatenate(
         [
-            unrealized_pnl(holdings, frame) + option_value(holdings, frame),
-            counted_amount(holdings, frame) * frame.assets.price_C[holdings.row_C],
+            unrealized_pnl(holdings, rows) + option_value(holdings, rows),
+            counted_amount(holdings, rows) * rows.price_C[holdings.row_C],
         ]
     )
-    minimum = isolated_short_option_minimum(holdings, frame).initial
+    minimum = isolated_short_option_minimum(holdings, rows).initial
     names = {rank: scenario_names(parameters, frame.grid.underlyings[rank]) for rank in worst}
     instrument_ids, asset_ids = tuple(frame.instrument_rows), tuple(frame.asset_rows)
     result = []
@@ -104,8 +104,11 @@ def contributions(portfolio: PortfolioLike, market: Market, parameters: RiskPara
 
 def _single(portfolio: PortfolioLike, market: Market, parameters: RiskParameters) -> _Single:
     frame = RiskFrame(market, parameters)
-    holdings = gather((portfolio,), frame)
-    if not holdings.priced_A[0]:
+    columns = gather((portfolio,), frame)
+    parts, losses = empty_parts(1), empty_losses(columns.quantity_e8_P.size + columns.amount_e8_C.size)
+    used = dissect(np.zeros(1, dtype=np.int32), columns, frame.rows, parts, losses)
+    if not parts.priced_A[0]:
         raise why_unpriced(portfolio, market, parameters)
-    items = risk_items(holdings, frame)
-    return _Single(frame, holdings, items)
+    holdings = entries(columns)
+    worst = dict(zip(losses.underlying_K[:used].tolist(), losses.worst_K[:used].tolist(), strict=True))
+    return _Single(frame, holdings, risk_items(holdings, frame.rows), worst)

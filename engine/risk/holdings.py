@@ -1,6 +1,7 @@
-"""Holdings: many portfolios as one struct of arrays.
+"""Holdings: many portfolios as columns.
 
-Owns the gather: one pass over Python values, after which no kernel sees a mapping. Refuses prices and sums.
+Owns the gather: one pass over Python values, after which no kernel sees a mapping; and the same holdings entry by entry
+for the explanations that look at each alone. Refuses prices and sums.
 
 Canonical order: accounts as given; inside an account positions by instrument id and balances by asset id. Every later
 sum runs in this order, so the order of the mappings changes no bit of a result.
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import InvariantBroken
-from engine.portfolio import PortfolioLike, PositionLike
-from engine.pricing.axes import Bools, Floats, Ints
+from engine.portfolio import HoldingColumns, PortfolioLike, PositionLike
+from engine.pricing.axes import Floats, Ints
 from engine.reference.instruments import InstrumentKind
 from engine.risk.revaluation import RiskFrame
 from engine.units import E8
@@ -23,10 +24,9 @@ from engine.units import E8
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """Positions [P] and balances [C] of ``accounts`` portfolios, with rows of the frame they were gathered against.
+    """Positions [P] and balances [C] of ``accounts`` portfolios, none of them zero, with rows of their frame.
 
-    Quantities are contracts, costs settlement asset units, amounts asset units. ``priced_A`` is False for accounts
-    that hold anything without a mark or without parameters.
+    Quantities are contracts, costs settlement asset units, amounts asset units.
     """
 
     accounts: int
@@ -38,11 +38,10 @@ class Holdings:
     account_C: Ints
     row_C: Ints
     amount_C: Floats
-    priced_A: Bools
 
 
-def gather(portfolios: Sequence[PortfolioLike], frame: RiskFrame) -> Holdings:
-    """Collect ``portfolios`` into arrays and let ``frame`` compute the rows they need. Zero holdings are left out."""
+def gather(portfolios: Sequence[PortfolioLike], frame: RiskFrame) -> HoldingColumns:
+    """Collect ``portfolios`` into columns and let ``frame`` compute the rows they need. Numbers are the frame's."""
     row_of_instrument, row_of_asset = frame.instrument_rows.__getitem__, frame.asset_rows.__getitem__
     instrument_row: list[int] = []
     position: list[PositionLike] = []
@@ -61,34 +60,41 @@ def gather(portfolios: Sequence[PortfolioLike], frame: RiskFrame) -> Holdings:
         amount += map(owned.__getitem__, assets)
     _refuse_spot(frame)
     frame.extend()
-    quantity = np.array([item.quantity_e8 for item in position], dtype=np.int64)
-    cost = np.array([item.cost_e8 for item in position], dtype=np.int64)
-    funding_index = np.array([item.funding_index_e12 for item in position], dtype=np.int64)
-    amounts = np.array(amount, dtype=np.int64)
-    accounts = np.arange(len(portfolios))
-    open_P, open_C = np.flatnonzero(quantity), np.flatnonzero(amounts)
-    account_P, row_P = np.repeat(accounts, positions)[open_P], np.array(instrument_row, dtype=np.int64)[open_P]
-    account_C, row_C = np.repeat(accounts, balances)[open_C], np.array(asset_row, dtype=np.int64)[open_C]
-    priced_A = np.ones(len(portfolios), dtype=np.bool_)
-    priced_A[account_P[~frame.instruments.priced_I[row_P]]] = False
-    priced_A[account_C[~frame.assets.priced_C[row_C]]] = False
+    position_count_A, balance_count_A = np.array(positions, dtype=np.int32), np.array(balances, dtype=np.int32)
+    return HoldingColumns(
+        position_start_A=np.cumsum(position_count_A, dtype=np.int64) - position_count_A,
+        position_count_A=position_count_A,
+        instrument_P=np.array(instrument_row, dtype=np.int32),
+        quantity_e8_P=np.array([item.quantity_e8 for item in position], dtype=np.int64),
+        cost_e8_P=np.array([item.cost_e8 for item in position], dtype=np.int64),
+        funding_index_e12_P=np.array([item.funding_index_e12 for item in position], dtype=np.int64),
+        balance_start_A=np.cumsum(balance_count_A, dtype=np.int64) - balance_count_A,
+        balance_count_A=balance_count_A,
+        asset_C=np.array(asset_row, dtype=np.int32),
+        amount_e8_C=np.array(amount, dtype=np.int64),
+    )
+
+
+def entries(columns: HoldingColumns) -> Holdings:
+    """The holdings of gathered ``columns``, whose accounts follow each other without gaps, entry by entry."""
+    accounts = np.arange(columns.position_count_A.size)
+    open_P, open_C = np.flatnonzero(columns.quantity_e8_P), np.flatnonzero(columns.amount_e8_C)
     return Holdings(
-        accounts=len(portfolios),
-        account_P=account_P,
-        row_P=row_P,
-        quantity_P=quantity[open_P] / E8,
-        cost_P=cost[open_P] / E8,
-        funding_index_e12_P=funding_index[open_P],
-        account_C=account_C,
-        row_C=row_C,
-        amount_C=amounts[open_C] / E8,
-        priced_A=priced_A,
+        accounts=accounts.size,
+        account_P=np.repeat(accounts, columns.position_count_A)[open_P],
+        row_P=columns.instrument_P[open_P].astype(np.int64),
+        quantity_P=columns.quantity_e8_P[open_P] / E8,
+        cost_P=columns.cost_e8_P[open_P] / E8,
+        funding_index_e12_P=columns.funding_index_e12_P[open_P],
+        account_C=np.repeat(accounts, columns.balance_count_A)[open_C],
+        row_C=columns.asset_C[open_C].astype(np.int64),
+        amount_C=columns.amount_e8_C[open_C] / E8,
     )
 
 
 def _refuse_spot(frame: RiskFrame) -> None:
     """A spot trade moves balances; a spot position would count the same coins twice."""
-    for name in tuple(frame.instrument_rows)[frame.instruments.value_I.size :]:
+    for name in tuple(frame.instrument_rows)[frame.rows.value_I.size :]:
         instrument = frame.market.instruments.get(name)
         if instrument is not None and instrument.kind is InstrumentKind.SPOT:
             raise InvariantBroken(f"position in spot instrument {name}: spot holdings are balances")

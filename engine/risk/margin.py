@@ -1,6 +1,7 @@
 """Margin: equity against requirements, for many accounts at once.
 
-Owns the requirement and the verdict's figures. Refuses to act on them (``engine.liquidation``).
+Owns the figures of portfolios under a market; the sums themselves are ``engine.risk.verdicts``. Refuses to act on them
+(``engine.liquidation``).
 
     scenario loss       = sum over underlyings of max(0, worst weighted net loss)
     initial margin      = scenario loss + short-option minimum at the initial rate
@@ -19,17 +20,17 @@ import numpy as np
 
 from engine.commands import AccountFigures
 from engine.market import Market
-from engine.portfolio import PortfolioLike
+from engine.portfolio import HoldingColumns, PortfolioLike
 from engine.pricing.axes import Bools, Floats
 from engine.reference.parameters import RiskParameters
-from engine.risk.add_ons import ShortOptionMinimum, isolated_short_option_minimum, short_option_minimum
-from engine.risk.equity import AccountEquity, account_equity
-from engine.risk.holdings import Holdings, gather
-from engine.risk.netting import NettedLosses, RiskItems, isolated_losses, netted_losses, risk_items
+from engine.risk.add_ons import isolated_short_option_minimum
+from engine.risk.holdings import entries, gather
+from engine.risk.netting import isolated_losses, risk_items
 from engine.risk.revaluation import RiskFrame
+from engine.risk.row_arrays import RowArrays
 from engine.risk.scenarios import scenario_names
 from engine.risk.sums import sum_by_owner
-from engine.units import PPM
+from engine.risk.verdicts import NettedLosses, dissect, empty_losses, empty_parts, empty_verdicts, evaluate
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +43,6 @@ class AccountRisk:
     priced_A: Bools
 
 
-@dataclass(frozen=True, slots=True)
-class _Requirement:
-    """What ``account_risk`` and ``margin_figures`` share, so that their numbers are the same bits."""
-
-    holdings: Holdings
-    items: RiskItems
-    losses: NettedLosses
-    minimum: ShortOptionMinimum
-    equity: AccountEquity
-    initial_A: Floats
-    maintenance_A: Floats
-
-
 def account_risk(
     portfolios: Sequence[PortfolioLike],
     market: Market,
@@ -65,14 +53,11 @@ def account_risk(
 
     Pass the ``frame`` of this very market and these parameters to reuse its rows over many calls.
     """
-    requirement = _require(portfolios, _frame(market, parameters, frame))
-    priced_A = requirement.holdings.priced_A
-    return AccountRisk(
-        equity_A=np.where(priced_A, requirement.equity.equity_A, np.nan),
-        initial_margin_A=np.where(priced_A, requirement.initial_A, np.nan),
-        maintenance_margin_A=np.where(priced_A, requirement.maintenance_A, np.nan),
-        priced_A=priced_A,
-    )
+    frame = _frame(market, parameters, frame)
+    columns = gather(portfolios, frame)
+    verdicts = empty_verdicts(len(portfolios))
+    evaluate(np.arange(len(portfolios), dtype=np.int32), columns, frame.rows, verdicts)
+    return AccountRisk(*verdicts)
 
 
 def margin_figures(
@@ -83,29 +68,34 @@ def margin_figures(
 ) -> tuple[AccountFigures | None, ...]:
     """All figures of ``portfolios``; None for an account that is not priced."""
     frame = _frame(market, parameters, frame)
-    requirement = _require(portfolios, frame)
-    isolated_initial, isolated_maintenance = _isolated(requirement, frame)
-    worst = _worst_scenarios(requirement, frame)
-    equity, minimum = requirement.equity, requirement.minimum
+    columns, rows, count = gather(portfolios, frame), frame.rows, len(portfolios)
+    parts, losses = empty_parts(count), empty_losses(columns.quantity_e8_P.size + columns.amount_e8_C.size)
+    used = dissect(np.arange(count, dtype=np.int32), columns, rows, parts, losses)
+    worst = _worst_scenarios(count, losses, used, frame)
+    factor = rows.maintenance_factor[0]
+    equity_A = parts.collateral_value_A + parts.unrealized_pnl_A + parts.option_value_A
+    initial_A = parts.scenario_loss_A + parts.minimum_initial_A
+    maintenance_A = factor * parts.scenario_loss_A + parts.minimum_maintenance_A
+    isolated_initial_A, isolated_maintenance_A = _isolated(columns, rows)
     return tuple(
         AccountFigures(
-            equity=float(equity.equity_A[a]),
-            collateral_value=float(equity.collateral_value_A[a]),
-            unrealized_pnl=float(equity.unrealized_pnl_A[a]),
-            option_value=float(equity.option_value_A[a]),
-            initial_margin=float(requirement.initial_A[a]),
-            maintenance_margin=float(requirement.maintenance_A[a]),
-            isolated_initial_margin=float(isolated_initial[a]),
-            isolated_maintenance_margin=float(isolated_maintenance[a]),
+            equity=float(equity_A[a]),
+            collateral_value=float(parts.collateral_value_A[a]),
+            unrealized_pnl=float(parts.unrealized_pnl_A[a]),
+            option_value=float(parts.option_value_A[a]),
+            initial_margin=float(initial_A[a]),
+            maintenance_margin=float(maintenance_A[a]),
+            isolated_initial_margin=float(isolated_initial_A[a]),
+            isolated_maintenance_margin=float(isolated_maintenance_A[a]),
             worst_scenarios=worst[a],
             add_ons={
-                "short_option_minimum_initial": float(minimum.initial[a]),
-                "short_option_minimum_maintenance": float(minimum.maintenance[a]),
+                "short_option_minimum_initial": float(parts.minimum_initial_A[a]),
+                "short_option_minimum_maintenance": float(parts.minimum_maintenance_A[a]),
             },
         )
-        if requirement.holdings.priced_A[a]
+        if parts.priced_A[a]
         else None
-        for a in range(len(portfolios))
+        for a in range(count)
     )
 
 
@@ -116,44 +106,24 @@ def _frame(market: Market, parameters: RiskParameters, frame: RiskFrame | None) 
     return frame
 
 
-def _require(portfolios: Sequence[PortfolioLike], frame: RiskFrame) -> _Requirement:
-    holdings = gather(portfolios, frame)
-    items = risk_items(holdings, frame)
-    losses = netted_losses(items, frame)
-    minimum = short_option_minimum(holdings, frame)
-    loss_A = sum_by_owner(losses.account_K, losses.loss_K, holdings.accounts)
-    factor = frame.parameters.maintenance_factor_ppm / PPM
-    return _Requirement(
-        holdings=holdings,
-        items=items,
-        losses=losses,
-        minimum=minimum,
-        equity=account_equity(holdings, frame),
-        initial_A=loss_A + minimum.initial,
-        maintenance_A=factor * loss_A + minimum.maintenance,
-    )
-
-
-def _isolated(requirement: _Requirement, frame: RiskFrame) -> tuple[Floats, Floats]:
+def _isolated(columns: HoldingColumns, rows: RowArrays) -> tuple[Floats, Floats]:
     """Initial and maintenance requirement if every position, and every collateral balance that moves with an
     underlying, stood alone with its own worst scenario and its own minimum, [A]. Netting can only lower this."""
-    accounts, items = requirement.holdings.accounts, requirement.items
-    loss_A = sum_by_owner(items.account_R, isolated_losses(items, frame), accounts)
-    alone = isolated_short_option_minimum(requirement.holdings, frame)
-    account_P = requirement.holdings.account_P
-    initial_A = loss_A + sum_by_owner(account_P, alone.initial, accounts)
-    factor = frame.parameters.maintenance_factor_ppm / PPM
-    maintenance_A = factor * loss_A + sum_by_owner(account_P, alone.maintenance, accounts)
+    holdings = entries(columns)
+    items, account_P = risk_items(holdings, rows), holdings.account_P
+    loss_A = sum_by_owner(items.account_R, isolated_losses(items, rows), holdings.accounts)
+    alone = isolated_short_option_minimum(holdings, rows)
+    initial_A = loss_A + sum_by_owner(account_P, alone.initial, holdings.accounts)
+    maintenance_A = rows.maintenance_factor[0] * loss_A + sum_by_owner(account_P, alone.maintenance, holdings.accounts)
     return initial_A, maintenance_A
 
 
-def _worst_scenarios(requirement: _Requirement, frame: RiskFrame) -> list[dict[str, str]]:
-    """Per account: the binding scenario's name by underlying."""
-    worst: list[dict[str, str]] = [{} for _ in range(requirement.holdings.accounts)]
+def _worst_scenarios(accounts: int, losses: NettedLosses, used: int, frame: RiskFrame) -> list[dict[str, str]]:
+    """Per account: the binding scenario's name by underlying, from the first ``used`` entries of ``losses``."""
+    worst: list[dict[str, str]] = [{} for _ in range(accounts)]
     underlyings = frame.grid.underlyings
     names = [scenario_names(frame.parameters, name) for name in underlyings]
-    losses = requirement.losses
-    columns = (losses.account_K.tolist(), losses.underlying_K.tolist(), losses.worst_K.tolist())
+    columns = (column[:used].tolist() for column in (losses.account_K, losses.underlying_K, losses.worst_K))
     for account, rank, scenario in zip(*columns, strict=True):
         worst[account][underlyings[rank]] = names[rank][scenario]
     return worst

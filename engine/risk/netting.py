@@ -1,6 +1,7 @@
-"""Netting: scenario PnL of positions summed inside each account and underlying.
+"""Items: scenario PnL of holdings one by one, and netted inside each account and underlying for a reader.
 
-Owns the sum over a group and its worst scenario. Refuses to know why items belong together.
+Owns what an item is and what it gains in every scenario, for explanations and isolated figures. Refuses the
+requirement, which is the verdict's (``risk.verdicts``).
 
 Items are positions, then collateral that moves with an underlying, in canonical order. Netting is full inside an
 underlying and none across underlyings: losses of different underlyings add up.
@@ -18,10 +19,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from engine.pricing.axes import Floats, Ints
+from engine.pricing.axes import Bools, Floats, Ints
 from engine.risk.equity import counted_amount, owed_amount
 from engine.risk.holdings import Holdings
-from engine.risk.revaluation import NO_UNDERLYING, RiskFrame
+from engine.risk.row_arrays import NO_UNDERLYING, RowArrays
 from engine.risk.sums import sum_rows_by_owner
 
 BLOCK_ITEMS = 1024
@@ -33,54 +34,45 @@ class RiskItems:
     """What has scenario PnL, [R], sorted by account, then underlying, then canonical order.
 
     ``source_R`` is the position's index, or the number of positions plus the balance's index. ``size_R`` multiplies
-    the unit row ``row_R`` of the frame's ``unit_pnl``. ``owed_R`` is what a position owes in a settlement asset that
-    moves with its underlying; 0 for everything else.
+    the PnL of row ``row_R``: an instrument's where ``is_position_R``, else an asset's. ``owed_R`` is what a position
+    owes in a settlement asset that moves with its underlying; 0 for everything else.
     """
 
     account_R: Ints
     underlying_R: Ints
     source_R: Ints
+    is_position_R: Bools
     row_R: Ints
     size_R: Floats
     owed_R: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class NettedLosses:
-    """One entry per (account, underlying) with anything at risk, [K], ordered by both: loss (>= 0, numeraire) and the
-    index of the binding scenario."""
-
-    account_K: Ints
-    underlying_K: Ints
-    loss_K: Floats
-    worst_K: Ints
-
-
-def risk_items(holdings: Holdings, frame: RiskFrame) -> RiskItems:
-    """The items of priced accounts in netting order."""
+def risk_items(holdings: Holdings, rows: RowArrays) -> RiskItems:
+    """The items of all accounts in netting order."""
     account = np.concatenate([holdings.account_P, holdings.account_C])
-    underlying = np.concatenate(
-        [frame.instruments.underlying_I[holdings.row_P], frame.assets.underlying_C[holdings.row_C]]
-    )
-    row = np.concatenate([holdings.row_P, holdings.row_C + frame.instruments.value_I.size])
-    size = np.concatenate([holdings.quantity_P, counted_amount(holdings, frame)])
+    underlying = np.concatenate([rows.underlying_I[holdings.row_P], rows.underlying_C[holdings.row_C]])
+    row = np.concatenate([holdings.row_P, holdings.row_C])
+    size = np.concatenate([holdings.quantity_P, counted_amount(holdings, rows)])
     owed = np.zeros(account.size)
-    moving = np.flatnonzero(frame.instruments.settlement_moves_I[holdings.row_P])
+    moving = np.flatnonzero(rows.settlement_moves_I[holdings.row_P])
     if moving.size:
-        owed[moving] = owed_amount(holdings, frame)[moving]
-    kept = np.flatnonzero((underlying != NO_UNDERLYING) & holdings.priced_A[account])
-    key = account[kept] * len(frame.grid.underlyings) + underlying[kept]
-    kept = kept[np.argsort(key, kind="stable")]
-    return RiskItems(account[kept], underlying[kept], kept, row[kept], size[kept], owed[kept])
+        owed[moving] = owed_amount(holdings, rows)[moving]
+    kept = np.flatnonzero(underlying != NO_UNDERLYING)
+    kept = kept[np.lexsort((kept, underlying[kept], account[kept]))]
+    is_position = kept < holdings.row_P.size
+    return RiskItems(account[kept], underlying[kept], kept, is_position, row[kept], size[kept], owed[kept])
 
 
-def item_pnl(items: RiskItems, frame: RiskFrame, block: slice = slice(None)) -> Floats:
+def item_pnl(items: RiskItems, rows: RowArrays, block: slice = slice(None)) -> Floats:
     """Weighted scenario PnL of the items in ``block``, [R, S], numeraire."""
-    pnl_RS: Floats = items.size_R[block, None] * frame.unit_pnl[items.row_R[block]]
+    is_position, row = items.is_position_R[block], items.row_R[block]
+    pnl_RS = np.empty((row.size, rows.pnl_IS.shape[1]))
+    pnl_RS[is_position] = rows.pnl_IS[row[is_position]]
+    pnl_RS[~is_position] = rows.pnl_CS[row[~is_position]]
+    pnl_RS *= items.size_R[block, None]
     owing = np.flatnonzero(items.owed_R[block])
     if owing.size:
-        settlement_pnl_RS = frame.instruments.settlement_pnl_IS[items.row_R[block][owing]]
-        pnl_RS[owing] -= items.owed_R[block][owing, None] * settlement_pnl_RS
+        pnl_RS[owing] -= items.owed_R[block][owing, None] * rows.settlement_pnl_IS[row[owing]]
     return pnl_RS
 
 
@@ -91,7 +83,7 @@ def group_starts(items: RiskItems) -> Ints:
     return np.flatnonzero(first)
 
 
-def net_pnl(items: RiskItems, frame: RiskFrame) -> Iterator[tuple[slice, Floats]]:
+def net_pnl(items: RiskItems, rows: RowArrays) -> Iterator[tuple[slice, Floats]]:
     """Net scenario PnL of consecutive groups: a slice of the K axis and its rows [K, S], block by block.
 
     Blocks hold whole groups and about ``BLOCK_ITEMS`` items: what is multiplied stays in cache until it is summed.
@@ -102,25 +94,14 @@ def net_pnl(items: RiskItems, frame: RiskFrame) -> Iterator[tuple[slice, Floats]
     cuts = np.searchsorted(starts, np.arange(BLOCK_ITEMS, size, BLOCK_ITEMS)).tolist()
     for first, last in pairwise(sorted({0, *cuts, starts.size - 1})):
         block = slice(int(starts[first]), int(starts[last]))
-        pnl_RS = item_pnl(items, frame, block)
+        pnl_RS = item_pnl(items, rows, block)
         yield slice(first, last), sum_rows_by_owner(group_R[block] - first, pnl_RS, last - first)
 
 
-def netted_losses(items: RiskItems, frame: RiskFrame) -> NettedLosses:
-    """Net PnL inside each group and its worst scenario; between equal losses the earlier scenario binds."""
-    starts = group_starts(items)
-    loss_K, worst_K = np.zeros(starts.size), np.zeros(starts.size, dtype=np.int64)
-    for groups, pnl_KS in net_pnl(items, frame):
-        worst = np.argmin(pnl_KS, axis=1)
-        worst_K[groups] = worst
-        loss_K[groups] = 0.0 - np.minimum(pnl_KS[np.arange(worst.size), worst], 0.0)
-    return NettedLosses(items.account_R[starts], items.underlying_R[starts], loss_K, worst_K)
-
-
-def isolated_losses(items: RiskItems, frame: RiskFrame) -> Floats:
+def isolated_losses(items: RiskItems, rows: RowArrays) -> Floats:
     """Loss of each item in its own worst scenario, [R], >= 0: what it would require with no netting at all."""
     loss_R = np.zeros(items.account_R.size)
     for first in range(0, loss_R.size, BLOCK_ITEMS):
         block = slice(first, first + BLOCK_ITEMS)
-        loss_R[block] = 0.0 - np.minimum(item_pnl(items, frame, block).min(axis=1), 0.0)
+        loss_R[block] = 0.0 - np.minimum(item_pnl(items, rows, block).min(axis=1), 0.0)
     return loss_R

@@ -61,8 +61,10 @@ def price(market: Market, feed: str | None) -> float:
 
 
 def tenor_days(instrument: Instrument, market: Market) -> float:
+    """Days from the last whole second to expiry."""
     assert instrument.expiry_us is not None
-    return max(instrument.expiry_us - market.time_us, 0) / DAY_US
+    seconds_since_epoch = market.time_us // 1_000_000
+    return max(instrument.expiry_us - seconds_since_epoch * 1_000_000, 0) / DAY_US
 
 
 def settlement_price(instrument: Instrument, market: Market, price_factor: float = 1.0) -> float:
