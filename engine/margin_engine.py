@@ -28,14 +28,14 @@ from engine.books.market_book import MarketBook
 from engine.books.positions import apply_fill, fill_fault
 from engine.books.settlement import SettledPosition, can_settle, settle_position
 from engine.columns.accounts import AccountColumns
-from engine.columns.arrays import Int32s
+from engine.columns.arrays import Int32s, UInt8s
 from engine.columns.desk import Desk
 from engine.columns.fill_columns import FillColumns
-from engine.columns.fills import FillLane, LaneRun
+from engine.columns.fills import FillLane
 from engine.columns.holders import holders
 from engine.columns.instruments import InstrumentTable
 from engine.columns.names import Names
-from engine.columns.rows import decode_rows, encode_rows
+from engine.columns.rows import decode, encode
 from engine.commands import (
     AccountCommand,
     PositionSettled,
@@ -85,7 +85,7 @@ class MarginEngine:
     def __init__(self) -> None:
         self._columns = AccountColumns()
         self._desk = Desk(self._columns)
-        self._terms = InstrumentTable(self._columns.instruments, self._columns.assets)
+        self._terms = InstrumentTable(self._columns)
         self._lane = FillLane(self._columns, self._terms)
         self._market = MarketBook()
         self._watch = AccountWatch(self._columns, self._desk, self._market)
@@ -94,7 +94,6 @@ class MarginEngine:
         self._time_us = 0
         self._parameters: RiskParameters | None = None
         self._touched: set[int] = set()
-        self._touched_many: list[Int32s] = []
         self._commands: list[tuple[str, AccountCommand]] = []
 
     def step(self, batch: Sequence[Event], *, judge: bool = True, sweep_max: int | None = None) -> StepResult:
@@ -112,19 +111,16 @@ class MarginEngine:
 
     def begin(self) -> None:
         """Begin a step: ``apply`` and ``apply_fills`` as often as need be, then ``finish``."""
-        self._touched, self._touched_many, self._commands = set(), [], []
+        self._touched, self._commands = set(), []
         self._time_us, self._parameters = self._market.time_us, self._market.parameters
         self._settle_loaded()
 
-    def apply_fills(self, fills: FillColumns, first: int, shard: int) -> LaneRun:
-        """Apply plain fills of accounts in ``shard`` from record ``first`` on, and stop at the first that needs
-        ``apply``. The accounts and instruments in ``fills`` are numbered by ``names``."""
+    def apply_fills(self, fills: FillColumns, first: int, shard: int, outcome_N: UInt8s) -> int:
+        """Apply plain fills of accounts in ``shard`` from record ``first`` on; the index of the first that needs
+        ``apply``, or the end. The accounts and instruments in ``fills`` are numbered by ``names``. ``outcome_N``
+        receives a code (``engine.columns.fills.outcome_of``) for each."""
         self._desk.put_back()
-        run = self._lane.apply(fills, first, shard)
-        if run.touched.size:
-            self._touched_many.append(run.touched)
-            self._watch.note_accounts(run.touched)
-        return run
+        return self._lane.apply(fills, first, fills.lane_N.size, shard, outcome_N).next
 
     def apply(self, event: Event) -> Outcome:
         """Apply one event."""
@@ -134,9 +130,7 @@ class MarginEngine:
             case _:
                 return self._apply_to_market(event)
 
-    def finish(
-        self, outcomes: tuple[Outcome, ...], *, judge: bool = True, sweep_max: int | None = None
-    ) -> StepResult:
+    def finish(self, outcomes: tuple[Outcome, ...], *, judge: bool = True, sweep_max: int | None = None) -> StepResult:
         """End a step: judge, go on with the sweep, and say what has to be written and sent."""
         self._desk.put_back()
         if self._market.time_us != self._time_us:
@@ -144,12 +138,14 @@ class MarginEngine:
             self._sweep.note_time(self._time_us)
         if self._market.parameters is not self._parameters:
             self._watch.note_everyone()
+        touched, moved = self._lane.take_touched()
+        self._watch.note_accounts(moved)
         swept = self._sweep.take(sweep_max)
         self._watch.note_accounts(swept)
         findings = self._watch.evaluate() if judge else Findings()
         return StepResult(
             outcomes=outcomes,
-            rows=self._rows(findings.changed),
+            rows=self._rows(touched, findings.changed),
             commands=(*self._commands, *findings.commands),
             snapshots=self._sweep.snapshots(swept),
         )
@@ -166,14 +162,14 @@ class MarginEngine:
     def load_rows(self, rows: Sequence[bytes], shard: int) -> list[bytes]:
         """Adopt the accounts of ``rows`` as ``rows`` of this engine wrote them; returns their ids. Raises
         ``engine.columns.rows.DamagedRow``."""
-        numbers = decode_rows(self._columns, rows, shard)
+        numbers = decode(self._columns, rows, shard)
         self._adopt(numbers)
         return self._columns.names.texts(numbers)
 
     def encode_rows(self, accounts: Sequence[bytes]) -> list[bytes]:
         """The durable form of ``accounts``, one row each."""
         self._desk.put_back()
-        return encode_rows(self._columns, self._numbers(accounts))
+        return encode(self._columns, self._numbers(accounts))
 
     def drop(self, accounts: Iterable[str]) -> None:
         """Forget accounts that another worker owns now; unknown ones are ignored."""
@@ -254,13 +250,14 @@ class MarginEngine:
     def _numbers(self, accounts: Sequence[bytes]) -> Int32s:
         return np.array([self._columns.names.number(account) for account in accounts], dtype=np.int32)
 
-    def _rows(self, changed: set[int]) -> dict[int, tuple[bytes, ...]]:
+    def _rows(self, touched: Int32s, changed: set[int]) -> dict[int, tuple[bytes, ...]]:
         """The accounts that this step touched or the watch changed, by shard."""
         few = np.fromiter(self._touched | changed, dtype=np.int32)
-        numbers = np.unique(np.concatenate([few, *self._touched_many]))
+        numbers = np.unique(np.concatenate([few, touched]))
         shard_N = self._columns.accounts.shard_A[numbers]
         return {
-            int(shard): tuple(sorted(self._columns.names.texts(numbers[shard_N == shard]))) for shard in np.unique(shard_N)
+            int(shard): tuple(sorted(self._columns.names.texts(numbers[shard_N == shard])))
+            for shard in np.unique(shard_N)
         }
 
     def _holders(self, instruments: Iterable[str]) -> Int32s:
@@ -350,9 +347,7 @@ class MarginEngine:
             case MarkPrice():
                 outcome = self._market.set_mark(event)
                 if outcome.disposition is Disposition.APPLIED:
-                    self._terms.set_funding(
-                        event.feed, event.funding_index_linear_e12, event.funding_index_inverse_e12
-                    )
+                    self._terms.set_funding(event.feed, event.funding_index_linear_e12, event.funding_index_inverse_e12)
                     self._watch.note_mark(event.feed)
             case Settlement():
                 outcome = self._apply_settlement(event)
@@ -372,11 +367,10 @@ class MarginEngine:
         return outcome
 
     def _list(self, instrument: Instrument) -> None:
+        if self._columns.instruments.names.number(instrument.instrument_id.encode()) >= 0:
+            # Somebody held it before it was listed here; otherwise nobody can hold it yet.
+            self._watch.note_everyone()
         self._terms.list(instrument)
-        mark = self._market.marks.get(instrument.mark_feed)
-        if mark is not None:
-            self._terms.set_funding(mark.feed, mark.funding_index_linear_e12, mark.funding_index_inverse_e12)
-        self._watch.note_terms(self._holders([instrument.instrument_id]))
 
     # Settlement.
 

@@ -22,15 +22,17 @@ import numpy as np
 from aiokafka.partitioner import murmur2
 
 from engine import MarginEngine
+from engine.columns.arrays import UInt8s
 from engine.columns.fill_columns import FillColumns
-from engine.columns.fills import LaneRun
+from engine.columns.fills import REPEATED, TAKEN, outcome_of
 from engine.columns.rows import DamagedRow
 from engine.commands import MarginSnapshot, StepResult
 from engine.events import BadRecord, Fill, Source
-from engine.outcomes import Disposition, Outcome
+from engine.outcomes import Outcome
 from schemas.codec import decode_record, encode, key_of
 from schemas.errors import Reason, SchemaError
 from schemas.events.dead_letters import DeadLetterV1
+from schemas.events.fills import FillV1
 from streams.dead_letters import dead_letter
 from streams.outbox import Outbox
 from streams.rows import OutboxEntry, UnreadableRow, frame_row, split_row
@@ -133,14 +135,15 @@ class RiskRunner:
         records, fills, fates = scanned.records, scanned.fills, _Fates()
         self.engine.begin()
         at, end = 0, len(records.offsets)
+        code_N = np.zeros(end, dtype=np.uint8)
         while at < end:
             if fills is not None:
-                run = self.engine.apply_fills(fills, at, records.partition)
-                self._note_run(records, run, fates)
-                at = run.next
+                at = self.engine.apply_fills(fills, at, records.partition, code_N)
             if at < end:
                 self._apply_record(records, at, fates)
                 at += 1
+        self._note_lane(records, fills, code_N, fates)
+        fates.letters.sort(key=lambda letter: letter.offset)
         effects = self._collect(self.engine.finish((), judge=self.judging, sweep_max=0))
         effects.bad = {letter.offset: letter.reason for letter in fates.letters}
         effects.dead_letters = [letter for letter in fates.letters if not self._owe(letter)]
@@ -203,11 +206,17 @@ class RiskRunner:
         """The partition of an account of this worker."""
         return self.engine.shard(account)
 
-    def _note_run(self, records: InputRecords, run: LaneRun, fates: _Fates) -> None:
-        """Count what became of the records of a run, and write dead letters of the rejected."""
-        fates.counts["applied"] += run.applied
-        fates.counts["duplicate"] += run.duplicates
-        for at, outcome in run.rejections:
+    def _note_lane(self, records: InputRecords, fills: FillColumns | None, code_N: UInt8s, fates: _Fates) -> None:
+        """Count what became of the records that the lane took, and write dead letters of those it rejected."""
+        if fills is None:
+            return
+        fates.counts["applied"] += int(np.count_nonzero(code_N == TAKEN))
+        fates.counts["duplicate"] += int(np.count_nonzero(code_N == REPEATED))
+        for at in np.flatnonzero(code_N > REPEATED).tolist():
+            struct = decode_record(records.topic, records.keys[at], records.values[at])
+            assert isinstance(struct, FillV1), "the lane takes fills"
+            terms = self.engine.market().instruments.get(struct.instrument)
+            outcome = outcome_of(int(code_N[at]), terms, struct.event_id)
             fates.letters.append(self._dead_letter(records, at, outcome))
 
     def _apply_record(self, records: InputRecords, at: int, fates: _Fates) -> None:

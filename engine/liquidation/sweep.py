@@ -46,7 +46,10 @@ class Sweep:
 
     def take(self, accounts_max: int | None) -> Int32s:
         """The next accounts, at most ``accounts_max`` of them, which the caller now recomputes."""
-        taken, self._due = self._due[:accounts_max], self._due[len(self._due) if accounts_max is None else accounts_max :]
+        taken, self._due = (
+            self._due[:accounts_max],
+            self._due[len(self._due) if accounts_max is None else accounts_max :],
+        )
         return taken[self._columns.accounts.shard_A[taken] >= 0]
 
     def snapshots(self, numbers: Int32s) -> tuple[MarginSnapshot, ...]:

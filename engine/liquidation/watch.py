@@ -113,6 +113,10 @@ class AccountWatch:
             self._frame = RiskFrame(market, parameters)
         return self._frame
 
+    def memory_bytes(self) -> int:
+        """What the guard bands take."""
+        return self._lookout.memory_bytes()
+
     def evaluate(self) -> Findings:
         """Look at every account that may have moved. Without parameters in force nobody can be judged."""
         findings = Findings()

@@ -95,6 +95,11 @@ class LiveRows:
         factor = np.array([parameters.maintenance_factor_ppm / PPM])
         self.arrays: RowArrays = _blank_rows(0, 0, self.grid.weight_S.size, factor)
 
+    @property
+    def time_us(self) -> int:
+        """The second as of which options are valued."""
+        return self._time_us
+
     def extend(self, instrument_ids: Sequence[str], asset_ids: Sequence[str]) -> None:
         """Number ``instrument_ids`` and ``asset_ids`` after those that have a number, and compute their rows. What the
         market does not list, or has no mark for, gets a row that is not priced."""
