@@ -1,106 +1,90 @@
 """Fills per CPU-second of one risk worker on real Kafka, against a bare consumer loop that keeps positions in a dict.
 
-Run from the checkout: ``python -m bench.fills_throughput [--fills N] [--accounts N]``. Ours is the whole way: decode,
-validate, exact books, margin of every touched account, rows to a durable changelog and RocksDB, offsets committed. The
-reference is aiokafka ``getmany`` + orjson + a dict, which does none of the rest; both consume the same records from the
-same broker, and both figures are CPU time of the consuming process. Prints one JSON object.
+Run from the checkout: ``python -m bench.fills_throughput [--fills N] [--accounts N] [--flame FILE.svg]``. Ours is the
+whole way: decode, validate, exact books, margin of every touched account, rows to a durable changelog and RocksDB,
+offsets committed. The reference is aiokafka ``getmany`` + orjson + a dict, which does none of the rest.
+
+The worker first consumes deposits and a warm-up (which compiles what is compiled; reported apart), is then frozen while
+the backlog is published, and its CPU time counts from the thaw to the committed end of the backlog. The reference
+consumes the same records from the same broker. Prints one JSON object. With ``--flame`` the worker is sampled by py-spy
+during the backlog, which slows it a little: figures of such a run are not for the record.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import random
+import sys
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
-import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from bench._flame import sampled
+from bench._machine import cpu_seconds, machine, resident_bytes, versions
+from bench._peer_process import fills_per_cpu_second
+from bench._records import deposits, fills
+from bench._venue import Consumption, Venue, consume_backlog, pid_of, venue
 
-from bench._venue import PARTITIONS, cpu_seconds, publish, risk_venue, settle
-from tests.faults.cluster import Cluster
-from tests.faults.workload import START_US, Event
-
-
-def fills(count: int, accounts: int) -> list[Event]:
-    """Seeded fills of four instruments, by accounts far from any requirement."""
-    rng = random.Random(7)
-    prices = {"BTC-PERP": "20010", "ETH-PERP": "1500", "BTC-30D": "20100", "BTC-20000-C": "1400"}
-    names = sorted(prices)
-    events = []
-    for number in range(count):
-        account, name = f"account-{rng.randrange(accounts)}", rng.choice(names)
-        value: dict[str, object] = {
-            "v": 1, "event_id": f"f-{number}", "account": account, "instrument": name,
-            "side": rng.choice(["buy", "sell"]), "quantity": "0.010", "price": prices[name], "fee": "0.01",
-            "trade_time_us": START_US,
-        }  # fmt: skip
-        events.append(Event("fills", account, value))
-    return events
+WARM_UP_FILLS = 20_000
 
 
-def deposits(accounts: int) -> list[Event]:
-    """Enough collateral for everybody."""
-    values: list[dict[str, object]] = [
-        {
-            "v": 1, "event_id": f"d-{number}", "account": f"account-{number}", "kind": "deposit", "asset": "USD",
-            "amount": "10000000", "event_time_us": START_US,
-        }
-        for number in range(accounts)
-    ]  # fmt: skip
-    return [Event("collateral", str(value["account"]), value) for value in values]
+def warm_up(place: Venue, accounts: int) -> dict[str, float]:
+    """Start a worker and let it consume deposits and some fills; returns what the start and the warm-up cost."""
+    started = time.monotonic()
+    place.publish("collateral", deposits(accounts))
+    worker = place.start_worker()
+    place.settle("the deposits to be consumed")
+    start_cpu, start_wall = cpu_seconds(pid_of(worker)), time.monotonic() - started
+    used = consume_backlog(place, "fills", fills(WARM_UP_FILLS, accounts, seed=1))
+    return {
+        "start_cpu_s": round(start_cpu, 2),
+        "start_wall_s": round(start_wall, 2),
+        "warm_up_cpu_s": round(used.worker_cpu_s, 2),
+        "warm_up_fills": WARM_UP_FILLS,
+    }
 
 
-async def bare_loop(bootstrap: str, count: int) -> float:
-    """CPU seconds of consuming ``count`` fills into a dict of positions."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest")
-    await consumer.start()
-    consumer.assign([TopicPartition("fills", number) for number in range(PARTITIONS)])
-    positions: dict[tuple[str, str], float] = {}
-    seen, started = 0, time.process_time()
-    while seen < count:
-        for records in (await consumer.getmany(timeout_ms=500)).values():
-            for record in records:
-                fill = orjson.loads(record.value)
-                key = fill["account"], fill["instrument"]
-                quantity = float(fill["quantity"]) if fill["side"] == "buy" else -float(fill["quantity"])
-                positions[key] = positions.get(key, 0.0) + quantity
-            seen += len(records)
-    used = time.process_time() - started
-    await consumer.stop()
-    return used
-
-
-def measure(cluster: Cluster, count: int) -> float:
-    """Median CPU seconds of three bare loops over the fills that the worker has consumed."""
-    return sorted(asyncio.run(bare_loop(cluster.bootstrap, count)) for _ in range(3))[1]
+def measure(place: Venue, count: int, accounts: int, flame: Path | None) -> Consumption:
+    """The backlog consumed by the warm worker, sampled into ``flame`` when that is given."""
+    with ExitStack() as stack:
+        if flame is not None:
+            stack.enter_context(sampled(pid_of(place.workers[0]), flame))
+        return consume_backlog(place, "fills", fills(count, accounts))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fills", type=int, default=60_000)
+    parser.add_argument("--fills", type=int, default=300_000)
     parser.add_argument("--accounts", type=int, default=1_000)
+    parser.add_argument("--flame", type=Path, help="write a flame graph of the worker to this SVG")
     options = parser.parse_args()
-    with risk_venue() as (cluster, worker):
-        publish(cluster, deposits(options.accounts))
-        settle(cluster, "the deposits to be consumed")
-        events = fills(options.fills, options.accounts)
-        cpu_before, wall_before = cpu_seconds(worker), time.monotonic()
-        publish(cluster, events)
-        settle(cluster, "the fills to be consumed")
-        wall = time.monotonic() - wall_before
-        ours = options.fills / (cpu_seconds(worker) - cpu_before)
-        reference = options.fills / measure(cluster, options.fills)
+    with venue() as place:
+        compile_and_start = warm_up(place, options.accounts)
+        used = measure(place, options.fills, options.accounts, options.flame)
+        memory = resident_bytes(pid_of(place.workers[0]))
+        place.workers[0].stop()
+        bare = [
+            fills_per_cpu_second(
+                sys.executable, "_peer_bare.py", place.broker.bootstrap, used.records, place.directory / "bare"
+            )
+            for _ in range(3)
+        ]
+    ours, reference = used.records / used.worker_cpu_s, sorted(bare)[1]
     result = {
         "name": "fills_throughput",
         "ours": round(ours),
         "reference": round(reference),
         "ratio": round(ours / reference, 4),
         "unit": "fills per CPU-second of the consuming process; the reference keeps positions only",
-        "fills_per_second_wall": round(options.fills / wall),
+        "fills_per_second_wall": round(used.records / used.wall_s),
+        "broker_cpu_s": round(used.broker_cpu_s, 2),
+        "worker_rss_mb": memory >> 20,
         "fills": options.fills,
         "accounts": options.accounts,
+        **compile_and_start,
+        "machine": machine(),
+        "versions": versions(),
     }
     print(json.dumps(result))
 

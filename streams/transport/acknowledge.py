@@ -7,13 +7,18 @@ stops.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import faust
 from faust.types import EventT, StreamT
+
+from streams.transport.coalescing import coalescing_transport
+from streams.transport.record_batch import RecordBatch
 
 
 async def acknowledge(stream: StreamT[Any], event: EventT[Any]) -> None:
     """Mark the batch of ``event`` as processed and free its records."""
+    coalescing_transport(cast(faust.App, stream.app)).lag.applied(cast(RecordBatch, event.message.value))
     event.message.value = None
     await stream.ack(event)
 

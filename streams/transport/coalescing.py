@@ -1,7 +1,7 @@
 """The transport: Faust's aiokafka transport with coalesced fetches and exact commits.
 
 Owns what consumer, fetch thread and tables of one application share: the names of coalesced topics, the fetch budget,
-the durability gate and the group lease. Refuses to know the application.
+the durability gate, the lag meter and the group lease. Refuses to know the application.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from streams.errors import DurabilityLost, UnsafeConfiguration
 from streams.transport.consumer import CoalescingConsumer
 from streams.transport.durability import DurabilityGate
 from streams.transport.fetch import FetchBudget
+from streams.transport.lag import LagMeter
 from streams.transport.lease import GroupLease
 
 SCHEME = "coalescing"
@@ -43,6 +44,7 @@ class CoalescingTransport(driver.Transport):
         self.coalesced: set[str] = set()
         self.budget = FetchBudget()
         self.gate = DurabilityGate(self._crash)
+        self.lag = LagMeter()
         self._lease: GroupLease | None = None
 
     @property

@@ -6,9 +6,10 @@ records.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -19,11 +20,15 @@ from mode.utils.queues import ThrowableQueue
 
 from streams.errors import DurabilityLost, LedgerHole, OwnershipLost
 from streams.transport.fetch import FetchThread
+from streams.transport.lag import Lag, lag_line
 from streams.transport.ledger import ChainLedger
 from streams.transport.record_batch import RecordBatch
 
 if TYPE_CHECKING:
     from streams.transport.coalescing import CoalescingTransport
+
+_LAG_REPORT_S = 10.0
+_LAG_WARNING_S = 5.0
 
 
 class _ReadOffsets(defaultdict[TP, int | None]):
@@ -114,6 +119,7 @@ class CoalescingConsumer(driver.Consumer):
         """Faust's (finish, commit), then forget: what was delivered belongs to the old assignment."""
         await super().on_partitions_revoked(revoked)
         self._forget_delivered()
+        self.transport.lag.forget()
         self.transport.gate.reset()
 
     def abandon(self, message: Message) -> None:
@@ -134,6 +140,22 @@ class CoalescingConsumer(driver.Consumer):
                     f"batches were given up {patience:.0f} s ago and no rebalance followed; restart the worker, it "
                     "resumes at the committed offset"
                 )
+
+    def lags(self) -> dict[TP, Lag]:
+        """The lag of each assigned source partition, by what the last fetches showed."""
+        sources = [tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)]
+        ends = {tp: self.highwater(tp) for tp in sources if tp.topic in self.transport.coalesced}
+        return self.transport.lag.lags(ends, self._committed_offset.__getitem__, time())
+
+    @Service.task
+    async def _report_lag(self) -> None:
+        """A line in the log now and then; a warning when records wait for long."""
+        async for _ in self.itertimer(_LAG_REPORT_S, name="report_lag"):
+            if self.app.rebalancing or self.app.in_recovery:
+                continue
+            lags = self.lags()
+            is_late = any(lag.seconds > _LAG_WARNING_S for lag in lags.values())
+            self.log.log(logging.WARNING if is_late else logging.INFO, lag_line(lags))
 
     def _forget_delivered(self) -> None:
         self._abandoned_at = None

@@ -87,6 +87,12 @@ class KafkaBroker:
         """Whether a test may stop this broker."""
         return True
 
+    @property
+    def pid(self) -> int:
+        """The running process, for those who measure it."""
+        assert self._process is not None, "the broker is not running"
+        return self._process.pid
+
     def start(self) -> None:
         """Start the process and wait until it answers; raises ``ServerUnavailable`` with the broker's last words."""
         if not (self._root / "data" / "meta.properties").exists():

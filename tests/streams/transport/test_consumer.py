@@ -169,6 +169,8 @@ async def test_acknowledging_frees_the_records(bench: Bench) -> None:
     assert message is not None
 
     class Stream:
+        app = bench.app
+
         async def ack(self, event: Any) -> bool:
             return bool(event.message.ack(bench.consumer))
 
