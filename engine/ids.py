@@ -9,7 +9,9 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
-EVENT_KEY_BYTES = 8
+from engine.siphash import DIGEST_BYTES, siphash
+
+EVENT_KEY_BYTES = DIGEST_BYTES
 """An account remembers ids by this many bytes of digest: enough to tell 32 of them apart, and a quarter of a row."""
 
 _CHECK_BYTES = 8
@@ -57,7 +59,7 @@ def transfer_credit_id(payer: str, transfer_sequence: int) -> str:
 
 def event_key(event_id: str) -> bytes:
     """The short form under which an account remembers an event id."""
-    return blake2b(event_id.encode(), digest_size=EVENT_KEY_BYTES).digest()
+    return siphash(event_id.encode())
 
 
 def _digest(kind: str, *parts: str, size: int = 16) -> str:

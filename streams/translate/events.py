@@ -8,6 +8,7 @@ Trail: before it ``schemas.codec`` (record), after it ``engine.margin_engine`` (
 
 from __future__ import annotations
 
+import struct
 from hashlib import blake2b
 
 from engine.errors import InvalidReference
@@ -31,6 +32,7 @@ from engine.events import (
 from engine.reference.collateral_assets import CollateralAsset
 from engine.reference.instruments import Instrument, InstrumentKind
 from engine.reference.parameters import RiskParameters, TailScenario, UnderlyingParameters
+from engine.siphash import siphash
 from schemas.codec import Record, encode
 from schemas.errors import Reason, SchemaError
 from schemas.events.collateral import CollateralV1
@@ -78,19 +80,31 @@ def to_broadcast_event(record: Record, offset: int) -> BroadcastEvent:
 
 def to_fill(record: FillV1, source: Source) -> Fill:
     """A fill with signed quantity."""
-    quantity_e8 = to_e8(record.quantity, "quantity")
+    magnitude_e8 = to_e8(record.quantity, "quantity")
+    quantity_e8 = magnitude_e8 if record.side == "buy" else -magnitude_e8
+    price_e8, fee_e8 = to_e8(record.price, "price"), to_e8(record.fee, "fee")
+    command_id = record.command_id or ""
     return Fill(
-        source,
-        record.event_id,
-        _digest(record),
-        record.account,
-        record.instrument,
-        quantity_e8 if record.side == "buy" else -quantity_e8,
-        to_e8(record.price, "price"),
-        to_e8(record.fee, "fee"),
-        record.trade_time_us,
-        record.command_id or "",
+        source=source,
+        event_id=record.event_id,
+        body_digest=fill_digest(record.instrument, command_id, quantity_e8, price_e8, fee_e8, record.trade_time_us),
+        account=record.account,
+        instrument=record.instrument,
+        quantity_e8=quantity_e8,
+        price_e8=price_e8,
+        fee_e8=fee_e8,
+        trade_time_us=record.trade_time_us,
+        command_id=command_id,
     )
+
+
+def fill_digest(
+    instrument: str, command_id: str, quantity_e8: int, price_e8: int, fee_e8: int, trade_time_us: int
+) -> bytes:
+    """What tells a repeat of a fill from another one under its id, 8 bytes: a digest of what the fill means, so that
+    its spelling counts for nothing."""
+    texts = f"{instrument}\0{command_id}\0".encode()
+    return siphash(texts + struct.pack("<qqqq", quantity_e8, price_e8, fee_e8, trade_time_us))
 
 
 def to_collateral(record: CollateralV1, source: Source) -> CollateralEvent:
