@@ -28,13 +28,14 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def machine() -> dict[str, str | int]:
-    """Where and when a figure was measured."""
+def machine() -> dict[str, str | int | float]:
+    """Where and when a figure was measured, and how busy the machine was at the end (what is measured included)."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 0,
         "python": platform.python_version(),
         "kafka": KAFKA_VERSION,
+        "load_average_1m": round(os.getloadavg()[0], 1),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
 

@@ -23,8 +23,9 @@ from clickhouse_driver import Client
 from schemas.codec import encode
 from schemas.events.fills import FillV1
 from streams.audit.connect import open_store
-from streams.audit.inserter import AuditRecord, BatchInserter
+from streams.audit.inserter import BatchInserter
 from streams.audit.migrations import Migrator
+from streams.audit.records import AuditRecord
 from streams.audit.rows import Row, row_for
 from streams.audit.store import AuditStore
 from streams.audit.tables import FILLS

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from mode import Service
 
 from streams.audit.errors import AuditError
-from streams.audit.inserter import AuditRecord, Partition
+from streams.audit.inserter import Partition
 from streams.audit.migrations import Migrator
+from streams.audit.records import RecordColumns
 from streams.audit.store import AuditStore
 from streams.audit.writer import AuditWriter
 from streams.transport import RecordBatch
@@ -42,7 +43,7 @@ class AuditWorker(Service):
     async def on_batch(self, batch: RecordBatch) -> None:
         """Store a batch; returns when its rows are in the store. Any error is final."""
         await self._prepare()
-        records = [AuditRecord(r.offset, r.timestamp, r.key, r.value) for r in batch.raw]
+        records = RecordColumns(batch.offsets, batch.timestamps, batch.keys, batch.values)
         await self._writer.add(batch.topic, batch.partition, records)
 
     async def on_stop(self) -> None:

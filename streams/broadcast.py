@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import select
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
@@ -30,6 +31,9 @@ _POLL_MS = 500
 _BATCH_RECORDS_MAX = 4096
 _RETRY_S = 0.5
 _TOPICS_DEADLINE_S = 30.0
+_TURNS_TO_BUFFER = 6
+"""Turns of the event loop within which bytes in the socket are records in aiokafka's buffer: it takes four, and another
+answer on the same connection may come first."""
 
 
 class BroadcastReader(Service):
@@ -60,6 +64,8 @@ class BroadcastReader(Service):
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._moved = asyncio.Condition()
+        self._step_over = asyncio.Event()
+        self._is_handing = False
 
     def positions(self) -> Mapping[tuple[str, int], int]:
         """Per topic and partition the offset of the next record to be handed over."""
@@ -78,8 +84,41 @@ class BroadcastReader(Service):
         async with self._moved:
             await self._moved.wait_for(lambda: self.should_stop or self._reached(ends))
 
+    def pending(self) -> bool:
+        """Whether records were fetched and not yet handed over completely."""
+        return self._is_handing or (self._consumer is not None and bool(self._consumer._fetcher._records))
+
+    async def turn(self) -> None:
+        """Let what has arrived overtake: returns when records that were in the socket at the call have been handed over
+        (those of one fetch; more that came meanwhile wait for the next turn), or the service stops.
+
+        For a task that works through a backlog on the same event loop, between two slices of it; must not be awaited
+        from ``on_batch``. When nothing is there it costs a system call, and does not yield to other tasks.
+        """
+        if not self.pending():
+            if not self._has_arrived():
+                return
+            for _ in range(_TURNS_TO_BUFFER):
+                await asyncio.sleep(0)
+                if self.pending():
+                    break
+        if self.pending() and not self.should_stop:
+            self._step_over.clear()
+            await self._step_over.wait()
+
+    def _has_arrived(self) -> bool:
+        """Whether a broker has answered and the event loop has not read it yet."""
+        if self._consumer is None:
+            return False
+        sockets = select.poll()
+        for connection in self._consumer._client._conns.values():
+            if connection._writer is not None and not connection._writer.is_closing():
+                sockets.register(connection._writer.get_extra_info("socket"), select.POLLIN)
+        return bool(sockets.poll(0))
+
     async def on_stop(self) -> None:
         """Release whoever waits, and the connection."""
+        self._step_over.set()
         async with self._moved:
             self._moved.notify_all()
         if self._consumer is not None:
@@ -111,25 +150,48 @@ class BroadcastReader(Service):
 
     async def _step(self, consumer: aiokafka.AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
         """Hand over what one fetch brings of ``tps``."""
+        is_inner = self._is_handing
         try:
-            batches = await consumer.getmany(*tps, timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS_MAX)
+            batches = await self._fetch(consumer, tps)
+            self._is_handing = is_inner or bool(batches)
+            await self._hand_over(consumer, tps, batches)
+            # Compacted records at the end of a log move the position without a batch.
+            reached = self._positions | {tp: await consumer.position(tp) for tp in tps}
+        finally:
+            if not is_inner:
+                self._is_handing = False
+                self._step_over.set()
+        if reached != self._positions:
+            async with self._moved:
+                self._positions = reached
+                self._moved.notify_all()
+
+    async def _fetch(
+        self, consumer: aiokafka.AIOKafkaConsumer, tps: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, Sequence[Record]]:
+        try:
+            batches: Mapping[TopicPartition, Sequence[Record]] = await consumer.getmany(
+                *tps, timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS_MAX
+            )
         except KafkaError as error:
             raise BroadcastFailed(
                 f"{', '.join(self.topics)}: {error!r}. If the log was truncated or replaced, restart the worker: it "
                 "reads the topics from their beginning."
             ) from error
+        return batches
+
+    async def _hand_over(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        tps: Sequence[TopicPartition],
+        batches: Mapping[TopicPartition, Sequence[Record]],
+    ) -> None:
         for tp in sorted(batches, key=lambda tp: (self.topics.index(tp.topic), tp.partition)):
             if (basis := self._built_on.get(tp.topic)) is not None and self.ready.is_set():
                 await self._read_to(consumer, await self._end_offsets([tp for tp in tps if tp.topic == basis]))
             result = self._on_batch(tp.topic, tp.partition, batches[tp])
             if inspect.isawaitable(result):
                 await result
-        # Compacted records at the end of a log move the position without a batch.
-        reached = self._positions | {tp: await consumer.position(tp) for tp in tps}
-        if reached != self._positions:
-            async with self._moved:
-                self._positions = reached
-                self._moved.notify_all()
 
     def _reached(self, ends: Mapping[TopicPartition, int]) -> bool:
         return all(self._positions[tp] >= end for tp, end in ends.items())

@@ -12,7 +12,7 @@ from engine.columns.arrays import FILLS, MEMORY_MAX, BalancePool, Int32s, Memory
 from engine.columns.exact import add
 from engine.columns.instruments import InstrumentArrays
 from engine.columns.trades import Change, Trade
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 
 REALIZED, TRADED, FEES, FUNDING = range(2, 6)
 """Columns of ``totals_CK`` that fills move."""
@@ -21,7 +21,7 @@ NOWHERE = -1
 """Stands for an entry that is not there."""
 
 
-@compiled
+@allocation_free
 def position_of(positions: PositionPool, account: int, instrument: int) -> int:
     """Where in the pool the position of ``account`` in ``instrument`` is, or ``NOWHERE``."""
     start = int(positions.start_A[account])
@@ -31,7 +31,7 @@ def position_of(positions: PositionPool, account: int, instrument: int) -> int:
     return NOWHERE
 
 
-@compiled
+@allocation_free
 def balance_of(balances: BalancePool, account: int, asset: int) -> int:
     """Where in the pool the entry of ``account`` for ``asset`` is, or ``NOWHERE``."""
     start = int(balances.start_A[account])
@@ -41,7 +41,7 @@ def balance_of(balances: BalancePool, account: int, asset: int) -> int:
     return NOWHERE
 
 
-@compiled
+@allocation_free
 def memory_of(memory: MemoryPool, account: int, key: np.uint64) -> int:
     """Where in the pool the fill that ``account`` remembers under ``key`` is, or ``NOWHERE``."""
     start = int(memory.start_AT[account, FILLS])
@@ -51,7 +51,7 @@ def memory_of(memory: MemoryPool, account: int, key: np.uint64) -> int:
     return NOWHERE
 
 
-@compiled
+@allocation_free
 def put_position(
     positions: PositionPool, account: int, instrument: int, made: Trade, instruments: InstrumentArrays
 ) -> None:
@@ -75,7 +75,7 @@ def put_position(
     positions.funding_index_e12_P[entry] = instruments.funding_index_e12_I[instrument]
 
 
-@compiled
+@allocation_free
 def _remove_position(positions: PositionPool, account: int, entry: int) -> None:
     last = int(positions.start_A[account]) + int(positions.count_A[account]) - 1
     for later in range(entry, last):
@@ -83,7 +83,7 @@ def _remove_position(positions: PositionPool, account: int, entry: int) -> None:
     positions.count_A[account] -= 1
 
 
-@compiled
+@allocation_free
 def _copy_position(positions: PositionPool, source: int, target: int) -> None:
     positions.instrument_P[target] = positions.instrument_P[source]
     positions.quantity_e8_P[target] = positions.quantity_e8_P[source]
@@ -91,7 +91,7 @@ def _copy_position(positions: PositionPool, source: int, target: int) -> None:
     positions.funding_index_e12_P[target] = positions.funding_index_e12_P[source]
 
 
-@compiled
+@allocation_free
 def change_fits(balances: BalancePool, account: int, asset: int, change: Change) -> bool:
     """Whether the entry of ``asset``, or a new one, can take ``change``."""
     entry = balance_of(balances, account, asset)
@@ -107,7 +107,7 @@ def change_fits(balances: BalancePool, account: int, asset: int, change: Change)
     )
 
 
-@compiled
+@allocation_free
 def post(balances: BalancePool, account: int, asset: int, change: Change, order_C: Int32s) -> None:
     """Add ``change``, which fits, to the entry of ``asset``; there is room for a new one."""
     entry = balance_of(balances, account, asset)
@@ -120,7 +120,7 @@ def post(balances: BalancePool, account: int, asset: int, change: Change, order_
     balances.totals_CK[entry, FUNDING] += change.funding_paid_e8
 
 
-@compiled
+@allocation_free
 def _open_balance(balances: BalancePool, account: int, asset: int, order_C: Int32s) -> int:
     start = int(balances.start_A[account])
     entry = start + int(balances.count_A[account])
@@ -138,7 +138,7 @@ def _open_balance(balances: BalancePool, account: int, asset: int, order_C: Int3
     return entry
 
 
-@compiled
+@allocation_free
 def remember(memory: MemoryPool, account: int, key: np.uint64, digest: np.uint64) -> None:
     """Note an applied event in the ring, which has room for it or is complete; then the oldest goes."""
     start, count = int(memory.start_AT[account, FILLS]), int(memory.count_AT[account, FILLS])

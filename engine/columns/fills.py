@@ -50,7 +50,7 @@ from engine.columns.instruments import (
 )
 from engine.columns.pools import fit_balances, fit_memory, fit_positions
 from engine.columns.trades import Change, contract_change, funding_payment, trade, trade_value
-from engine.compiled import compiled
+from engine.compiled import allocation_free, inlined
 from engine.outcomes import APPLIED, DUPLICATE, Outcome, Rejection, rejected
 from engine.reference.instruments import Instrument
 
@@ -95,7 +95,7 @@ class Stop(NamedTuple):
 # One fill.
 
 
-@compiled
+@inlined
 def _is_for_lane(fills: FillColumns, at: int, held: Holdings, instruments: InstrumentArrays, shard: int) -> bool:
     """Whether this lane may look at the record at all."""
     account, instrument = fills.account_N[at], fills.instrument_N[at]
@@ -110,7 +110,7 @@ def _is_for_lane(fills: FillColumns, at: int, held: Holdings, instruments: Instr
     return bool(instruments.kind_I[instrument] != UNSUPPORTED)
 
 
-@compiled
+@inlined
 def _verdict(fills: FillColumns, at: int, memory: MemoryPool, instruments: InstrumentArrays) -> int:
     """What becomes of a fill beyond the watermark if its amounts fit: as ``intake.repeat_of``, then
     ``positions.fill_fault``."""
@@ -129,7 +129,7 @@ def _verdict(fills: FillColumns, at: int, memory: MemoryPool, instruments: Instr
     return TAKEN
 
 
-@compiled
+@inlined
 def _make_room(held: Holdings, account: int, positions: int, asset: int, other: int) -> int:
     """See that ``account`` has room for one more remembered event, ``positions`` more positions and entries of the
     two assets; ``END`` if so, else which pool is full. Moves blocks, changes nothing an account holds."""
@@ -149,7 +149,7 @@ def _make_room(held: Holdings, account: int, positions: int, asset: int, other: 
     return END
 
 
-@compiled
+@inlined
 def _book_contract(fills: FillColumns, at: int, held: Holdings, instruments: InstrumentArrays) -> int:
     """Apply a fill without fault of anything but spot, or leave everything as it is and say why."""
     account, instrument = int(fills.account_N[at]), int(fills.instrument_N[at])
@@ -175,7 +175,7 @@ def _book_contract(fills: FillColumns, at: int, held: Holdings, instruments: Ins
     return END
 
 
-@compiled
+@inlined
 def _book_spot(fills: FillColumns, at: int, held: Holdings, instruments: InstrumentArrays) -> int:
     """As ``_book_contract``: the base asset moves against the quote asset, and no position is left."""
     account, instrument = int(fills.account_N[at]), int(fills.instrument_N[at])
@@ -198,7 +198,7 @@ def _book_spot(fills: FillColumns, at: int, held: Holdings, instruments: Instrum
     return END
 
 
-@compiled
+@inlined
 def _touch(touched: Touched, account: int, flag: int) -> None:
     if touched.flag_A[account] == 0:
         touched.account_A[touched.used[0]] = account
@@ -206,7 +206,7 @@ def _touch(touched: Touched, account: int, flag: int) -> None:
     touched.flag_A[account] |= flag
 
 
-@compiled
+@inlined
 def _apply_one(
     fills: FillColumns, at: int, held: Holdings, instruments: InstrumentArrays, outcome_N: UInt8s, touched: Touched
 ) -> int:
@@ -231,7 +231,7 @@ def _apply_one(
     return END
 
 
-@compiled
+@allocation_free
 def apply_fills(
     fills: FillColumns,
     first: int,

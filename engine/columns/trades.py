@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from engine.columns.exact import add, mul_div_magnitude, mul_div_up, multiply
 from engine.columns.instruments import INVERSE, InstrumentArrays
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 
 
 class Change(NamedTuple):
@@ -32,7 +32,7 @@ class Trade(NamedTuple):
     realized_pnl_e8: int
 
 
-@compiled
+@allocation_free
 def trade_value(instruments: InstrumentArrays, instrument: int, quantity_e8: int, price_e8: int) -> tuple[int, bool]:
     """``positions.trade_value`` of whole lots at whole ticks."""
     if instruments.kind_I[instrument] == INVERSE:
@@ -45,7 +45,7 @@ def trade_value(instruments: InstrumentArrays, instrument: int, quantity_e8: int
     return value, ok and counted and lots * lot == quantity_e8 and ticks * tick == price_e8
 
 
-@compiled
+@allocation_free
 def trade(
     instruments: InstrumentArrays, instrument: int, held_e8: int, cost_e8: int, quantity_e8: int, price_e8: int
 ) -> tuple[Trade, bool]:
@@ -67,7 +67,7 @@ def trade(
     return Trade(left, rest, value, realized), ok and closed and fits and rested
 
 
-@compiled
+@allocation_free
 def funding_payment(instruments: InstrumentArrays, instrument: int, held_e8: int, paid_e12: int) -> tuple[int, bool]:
     """``funding.funding_payment`` of ``held_e8`` contracts paid up to ``paid_e12``, to the newest index."""
     divisor = int(instruments.funding_divisor_I[instrument])
@@ -83,7 +83,7 @@ def funding_payment(instruments: InstrumentArrays, instrument: int, held_e8: int
     return payment, ok and weighed and divided and lots * lot == held_e8
 
 
-@compiled
+@allocation_free
 def contract_change(made: Trade, funding_e8: int, fee_e8: int, is_option: bool) -> tuple[Change, bool]:
     """What a trade of contracts moves in the settlement asset; premium in full."""
     cash = -made.value_e8 if is_option else made.realized_pnl_e8

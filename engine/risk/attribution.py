@@ -32,7 +32,7 @@ from engine.risk.netting import (
 )
 from engine.risk.revaluation import RiskFrame
 from engine.risk.scenarios import scenario_names
-from engine.risk.verdicts import dissect, empty_losses, empty_parts
+from engine.risk.verdicts import dissect, empty_losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,9 @@ def contributions(portfolio: PortfolioLike, market: Market, parameters: RiskPara
 def _single(portfolio: PortfolioLike, market: Market, parameters: RiskParameters) -> _Single:
     frame = RiskFrame(market, parameters)
     columns = gather((portfolio,), frame)
-    parts, losses = empty_parts(1), empty_losses(columns.quantity_e8_P.size + columns.amount_e8_C.size)
-    used = dissect(np.zeros(1, dtype=np.int32), columns, frame.rows, parts, losses)
-    if not parts.priced_A[0]:
+    priced_A, losses = np.empty(1, np.bool_), empty_losses(columns.quantity_e8_P.size + columns.amount_e8_C.size)
+    used = dissect(np.zeros(1, dtype=np.int32), columns, frame.rows, np.empty((6, 1)), priced_A, losses)
+    if not priced_A[0]:
         raise why_unpriced(portfolio, market, parameters)
     holdings = entries(columns)
     worst = dict(zip(losses.underlying_K[:used].tolist(), losses.worst_K[:used].tolist(), strict=True))

@@ -30,7 +30,7 @@ from engine.risk.revaluation import RiskFrame
 from engine.risk.row_arrays import RowArrays
 from engine.risk.scenarios import scenario_names
 from engine.risk.sums import sum_by_owner
-from engine.risk.verdicts import NettedLosses, dissect, empty_losses, empty_parts, empty_verdicts, evaluate
+from engine.risk.verdicts import NettedLosses, dissect, empty_losses, empty_verdicts, evaluate
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +69,33 @@ def margin_figures(
     """All figures of ``portfolios``; None for an account that is not priced."""
     frame = _frame(market, parameters, frame)
     columns, rows, count = gather(portfolios, frame), frame.rows, len(portfolios)
-    parts, losses = empty_parts(count), empty_losses(columns.quantity_e8_P.size + columns.amount_e8_C.size)
-    used = dissect(np.arange(count, dtype=np.int32), columns, rows, parts, losses)
+    parts_KA, priced_A = np.empty((6, count)), np.empty(count, dtype=np.bool_)
+    losses = empty_losses(columns.quantity_e8_P.size + columns.amount_e8_C.size)
+    used = dissect(np.arange(count, dtype=np.int32), columns, rows, parts_KA, priced_A, losses)
+    collateral_A, unrealized_A, option_A, loss_A, minimum_initial_A, minimum_maintenance_A = parts_KA
     worst = _worst_scenarios(count, losses, used, frame)
     factor = rows.maintenance_factor[0]
-    equity_A = parts.collateral_value_A + parts.unrealized_pnl_A + parts.option_value_A
-    initial_A = parts.scenario_loss_A + parts.minimum_initial_A
-    maintenance_A = factor * parts.scenario_loss_A + parts.minimum_maintenance_A
+    equity_A = collateral_A + unrealized_A + option_A
+    initial_A = loss_A + minimum_initial_A
+    maintenance_A = factor * loss_A + minimum_maintenance_A
     isolated_initial_A, isolated_maintenance_A = _isolated(columns, rows)
     return tuple(
         AccountFigures(
             equity=float(equity_A[a]),
-            collateral_value=float(parts.collateral_value_A[a]),
-            unrealized_pnl=float(parts.unrealized_pnl_A[a]),
-            option_value=float(parts.option_value_A[a]),
+            collateral_value=float(collateral_A[a]),
+            unrealized_pnl=float(unrealized_A[a]),
+            option_value=float(option_A[a]),
             initial_margin=float(initial_A[a]),
             maintenance_margin=float(maintenance_A[a]),
             isolated_initial_margin=float(isolated_initial_A[a]),
             isolated_maintenance_margin=float(isolated_maintenance_A[a]),
             worst_scenarios=worst[a],
             add_ons={
-                "short_option_minimum_initial": float(parts.minimum_initial_A[a]),
-                "short_option_minimum_maintenance": float(parts.minimum_maintenance_A[a]),
+                "short_option_minimum_initial": float(minimum_initial_A[a]),
+                "short_option_minimum_maintenance": float(minimum_maintenance_A[a]),
             },
         )
-        if parts.priced_A[a]
+        if priced_A[a]
         else None
         for a in range(count)
     )

@@ -22,9 +22,10 @@ from engine.risk.row_arrays import NO_UNDERLYING, RowArrays
 from engine.units import E8, E12
 
 Int32s = npt.NDArray[np.int32]
+UInt64s = npt.NDArray[np.uint64]
 
-SCRATCH_ROWS = 16
-"""Holdings of one account that need no larger scratch."""
+BLOCK = 256
+"""Accounts that go through the three passes together: what the first reads is in cache for the others."""
 
 _E8, _E12 = float(E8), float(E12)
 
@@ -35,18 +36,6 @@ class Verdicts(NamedTuple):
     equity_A: Floats
     initial_margin_A: Floats
     maintenance_margin_A: Floats
-    priced_A: Bools
-
-
-class FigureParts(NamedTuple):
-    """What the figures of each listed account are made of, numeraire; without meaning where it is not ``priced``."""
-
-    collateral_value_A: Floats
-    unrealized_pnl_A: Floats
-    option_value_A: Floats
-    scenario_loss_A: Floats
-    minimum_initial_A: Floats
-    minimum_maintenance_A: Floats
     priced_A: Bools
 
 
@@ -61,10 +50,13 @@ class NettedLosses(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Working space for one account: axis K over its underlyings, G over its option groups, T a hash table of them."""
+    """Working space for one account: axis K over its underlyings, G over its option groups, T a hash table of them.
+    ``bits_KS`` is ``net_KS`` as integers; ``by_rank_K`` and ``loss_K`` are sorted by rank."""
 
     net_KS: Floats
+    bits_KS: UInt64s
     rank_K: Ints
+    by_rank_K: Ints
     loss_K: Floats
     slot_T: Ints
     group_G: Ints
@@ -79,14 +71,6 @@ def empty_verdicts(accounts: int) -> Verdicts:
     return Verdicts(floats[0], floats[1], floats[2], np.empty(accounts, dtype=np.bool_))
 
 
-def empty_parts(accounts: int) -> FigureParts:
-    """Room for the parts of ``accounts`` accounts."""
-    floats = np.empty((6, accounts))
-    return FigureParts(
-        floats[0], floats[1], floats[2], floats[3], floats[4], floats[5], np.empty(accounts, dtype=np.bool_)
-    )
-
-
 def empty_losses(holdings: int) -> NettedLosses:
     """Room for the losses of accounts with ``holdings`` positions and balances in all."""
     numbers = np.empty((3, holdings), dtype=np.int64)
@@ -96,119 +80,171 @@ def empty_losses(holdings: int) -> NettedLosses:
 @compiled
 def evaluate(accounts: Int32s, columns: HoldingColumns, rows: RowArrays, out: Verdicts) -> None:
     """Judge ``accounts`` (numbers, [N]); ``out`` has room for N."""
-    scratch = _new_scratch(SCRATCH_ROWS, rows.pnl_IS.shape[1])
     factor = rows.maintenance_factor[0]
-    for n in range(accounts.size):
-        account = accounts[n]
-        held = columns.position_count_A[account] + columns.balance_count_A[account]
-        if held > scratch.rank_K.size:
-            scratch = _new_scratch(2 * held, rows.pnl_IS.shape[1])
-        if not _is_priced(account, columns, rows):
-            out.equity_A[n] = out.initial_margin_A[n] = out.maintenance_margin_A[n] = np.nan
-            out.priced_A[n] = False
-            continue
-        collateral, unrealized, option, netted = _net(account, columns, rows, scratch)
-        loss = _total_loss(netted, scratch)
-        initial, maintenance = _short_option_minimum(account, columns, rows, scratch)
-        out.equity_A[n] = collateral + unrealized + option
-        out.initial_margin_A[n] = loss + initial
-        out.maintenance_margin_A[n] = factor * loss + maintenance
-        out.priced_A[n] = True
+    size = min(accounts.size, BLOCK)
+    parts, priced = np.empty((6, size)), np.empty(size, dtype=np.bool_)
+    scratch = _scratch(accounts, columns, rows.pnl_IS.shape[1])
+    for first in range(0, accounts.size, BLOCK):
+        block = accounts[first : first + BLOCK]
+        _value(block, columns, rows, parts, priced)
+        _lose(block, columns, rows, priced, parts[3], scratch)
+        _charge_short_options(block, columns, rows, priced, parts, scratch)
+        for n in range(block.size):
+            is_priced = priced[n]
+            loss = parts[3, n]
+            out.priced_A[first + n] = is_priced
+            out.equity_A[first + n] = parts[0, n] + parts[1, n] + parts[2, n] if is_priced else np.nan
+            out.initial_margin_A[first + n] = loss + parts[4, n] if is_priced else np.nan
+            out.maintenance_margin_A[first + n] = factor * loss + parts[5, n] if is_priced else np.nan
 
 
 @compiled
-def dissect(accounts: Int32s, columns: HoldingColumns, rows: RowArrays, out: FigureParts, losses: NettedLosses) -> int:
-    """The parts behind ``evaluate``, and every netted loss with its binding scenario. ``losses`` has room for all
-    holdings of ``accounts``; the number of its entries in use is returned. ``account_K`` is a place in ``accounts``."""
-    scratch = _new_scratch(SCRATCH_ROWS, rows.pnl_IS.shape[1])
+def dissect(
+    accounts: Int32s,
+    columns: HoldingColumns,
+    rows: RowArrays,
+    parts_KA: Floats,
+    priced_A: Bools,
+    losses: NettedLosses,
+) -> int:
+    """The parts behind ``evaluate``, [N] each and without meaning where not priced: collateral value, unrealized PnL,
+    option value, scenario loss, short-option minimum initial and maintenance; and every netted loss with its binding
+    scenario. ``losses`` has room for all holdings of ``accounts``; the number of entries in use is returned.
+    ``account_K`` is a place in ``accounts``."""
+    scratch = _scratch(accounts, columns, rows.pnl_IS.shape[1])
+    _value(accounts, columns, rows, parts_KA, priced_A)
+    _charge_short_options(accounts, columns, rows, priced_A, parts_KA, scratch)
     used = 0
     for n in range(accounts.size):
-        account = accounts[n]
-        held = columns.position_count_A[account] + columns.balance_count_A[account]
-        if held > scratch.rank_K.size:
-            scratch = _new_scratch(2 * held, rows.pnl_IS.shape[1])
-        out.priced_A[n] = _is_priced(account, columns, rows)
-        if not out.priced_A[n]:
-            continue
-        collateral, unrealized, option, netted = _net(account, columns, rows, scratch)
-        out.collateral_value_A[n], out.unrealized_pnl_A[n], out.option_value_A[n] = collateral, unrealized, option
+        one = slice(n, n + 1)
+        netted = _lose(accounts[one], columns, rows, priced_A[one], parts_KA[3, one], scratch)
         used = _list_losses(n, netted, scratch, losses, used)
-        out.scenario_loss_A[n] = _total_loss(netted, scratch)
-        initial, maintenance = _short_option_minimum(account, columns, rows, scratch)
-        out.minimum_initial_A[n], out.minimum_maintenance_A[n] = initial, maintenance
     return used
 
 
 @compiled
-def _new_scratch(held: int, scenarios: int) -> _Scratch:
-    slots = 4
+def _scratch(accounts: Int32s, columns: HoldingColumns, scenarios: int) -> _Scratch:
+    """Room for the account with the most holdings."""
+    held = 4
+    for account in accounts:
+        held = max(held, columns.position_count_A[account] + columns.balance_count_A[account])
+    slots = 8
     while slots < 2 * held:
         slots *= 2
+    net_KS = np.empty((held + 1, scenarios))
+    numbers, floats = np.empty((5, held), dtype=np.int64), np.empty((2, held))
     return _Scratch(
-        np.empty((held, scenarios)),
-        np.empty(held, dtype=np.int64),
-        np.empty(held),
-        np.full(slots, -1, dtype=np.int64),
-        np.empty(held, dtype=np.int64),
-        np.empty(held),
-        np.empty(held, dtype=np.int64),
-        np.empty(held, dtype=np.int64),
+        net_KS=net_KS,
+        bits_KS=net_KS.view(np.uint64),
+        rank_K=numbers[0],
+        by_rank_K=numbers[1],
+        loss_K=floats[0],
+        slot_T=np.full(slots, -1, dtype=np.int64),
+        group_G=numbers[2],
+        units_G=floats[1],
+        instrument_G=numbers[3],
+        slot_G=numbers[4],
     )
 
 
 @compiled
-def _is_priced(account: int, columns: HoldingColumns, rows: RowArrays) -> bool:
-    start = columns.position_start_A[account]
-    for p in range(start, start + columns.position_count_A[account]):
-        if columns.quantity_e8_P[p] != 0 and not rows.priced_I[columns.instrument_P[p]]:
-            return False
-    start = columns.balance_start_A[account]
-    for c in range(start, start + columns.balance_count_A[account]):
-        if columns.amount_e8_C[c] != 0 and not rows.priced_C[columns.asset_C[c]]:
-            return False
-    return True
+def _value(accounts: Int32s, columns: HoldingColumns, rows: RowArrays, parts: Floats, priced_A: Bools) -> None:
+    """Collateral value, unrealized PnL and option value of each account, ``parts[:3]``; zeros where not priced."""
+    start_A, count_A, instrument_P = columns.position_start_A, columns.position_count_A, columns.instrument_P
+    quantity_e8_P, cost_e8_P, paid_e12_P = columns.quantity_e8_P, columns.cost_e8_P, columns.funding_index_e12_P
+    asset_start_A, asset_count_A = columns.balance_start_A, columns.balance_count_A
+    asset_C, amount_e8_C, price_C, counted_C = columns.asset_C, columns.amount_e8_C, rows.price_C, rows.counted_C
+    priced_I, priced_C, option_I, value_I = rows.priced_I, rows.priced_C, rows.option_I, rows.value_I
+    multiplier_I, index_e12_I = rows.funding_multiplier_I, rows.funding_index_e12_I
+    settlement_price_I = rows.settlement_price_I
+    for n in range(accounts.size):
+        account = accounts[n]
+        is_priced = True
+        unrealized = option = collateral = 0.0
+        for p in range(start_A[account], start_A[account] + count_A[account]):
+            if quantity_e8_P[p] == 0:
+                continue
+            i, quantity = instrument_P[p], quantity_e8_P[p] / _E8
+            is_priced &= priced_I[i]
+            if option_I[i]:
+                option += quantity * value_I[i]
+            else:
+                owed = _owed(quantity, cost_e8_P[p], paid_e12_P[p], multiplier_I[i], index_e12_I[i])
+                unrealized += quantity * value_I[i] - owed * settlement_price_I[i]
+        for c in range(asset_start_A[account], asset_start_A[account] + asset_count_A[account]):
+            asset = asset_C[c]
+            is_priced &= priced_C[asset] or amount_e8_C[c] == 0
+            collateral += _counted_amount(amount_e8_C[c], counted_C[asset]) * price_C[asset]
+        priced_A[n] = is_priced
+        parts[0, n], parts[1, n], parts[2, n] = collateral, unrealized, option
 
 
 @compiled
-def _net(account: int, columns: HoldingColumns, rows: RowArrays, scratch: _Scratch) -> tuple[float, float, float, int]:
-    """Collateral value, unrealized PnL and option value; net scenario PnL and its rank by underlying in ``scratch``,
-    whose number of entries is returned last."""
-    unrealized = option = collateral = 0.0
-    netted = slot = 0
-    start = columns.position_start_A[account]
-    for p in range(start, start + columns.position_count_A[account]):
-        if columns.quantity_e8_P[p] == 0:
+def _owed(quantity: float, cost_e8: int, paid_e12: int, multiplier: float, index_e12: int) -> float:
+    """Cost plus funding accrued and unpaid, settlement asset units."""
+    owed = cost_e8 / _E8
+    if multiplier != 0.0:
+        owed += quantity * multiplier * ((index_e12 - paid_e12) / _E12)
+    return owed
+
+
+@compiled
+def _counted_amount(amount_e8: int, counted: float) -> float:
+    """A haircut on what is owned, none on what is owed."""
+    amount = amount_e8 / _E8
+    return amount * counted if amount > 0.0 else amount
+
+
+@compiled
+def _lose(
+    accounts: Int32s, columns: HoldingColumns, rows: RowArrays, priced_A: Bools, loss_A: Floats, scratch: _Scratch
+) -> int:
+    """Scenario loss of each account, 0 where not priced. Net PnL and ranks of the last one stay in ``scratch``; the
+    number of its underlyings is returned."""
+    start_A, count_A, instrument_P = columns.position_start_A, columns.position_count_A, columns.instrument_P
+    quantity_e8_P, cost_e8_P, paid_e12_P = columns.quantity_e8_P, columns.cost_e8_P, columns.funding_index_e12_P
+    asset_start_A, asset_count_A = columns.balance_start_A, columns.balance_count_A
+    asset_C, amount_e8_C, counted_C = columns.asset_C, columns.amount_e8_C, rows.counted_C
+    rank_I, rank_C, pnl_IS, pnl_CS = rows.underlying_I, rows.underlying_C, rows.pnl_IS, rows.pnl_CS
+    moves_I, settlement_pnl_IS, option_I = rows.settlement_moves_I, rows.settlement_pnl_IS, rows.option_I
+    multiplier_I, index_e12_I = rows.funding_multiplier_I, rows.funding_index_e12_I
+    net_KS, rank_K = scratch.net_KS, scratch.rank_K
+    bits_KS, by_rank_K, loss_K = scratch.bits_KS, scratch.by_rank_K, scratch.loss_K
+    used = slot = 0
+    for n in range(accounts.size):
+        account = accounts[n]
+        used = 0
+        if not priced_A[n]:
+            loss_A[n] = 0.0
             continue
-        i = columns.instrument_P[p]
-        quantity, owed = columns.quantity_e8_P[p] / _E8, 0.0
-        if rows.option_I[i]:
-            option += quantity * rows.value_I[i]
-        else:
-            accrued = (rows.funding_index_e12_I[i] - columns.funding_index_e12_P[p]) / _E12
-            owed = columns.cost_e8_P[p] / _E8 + quantity * rows.funding_multiplier_I[i] * accrued
-            unrealized += quantity * rows.value_I[i] - owed * rows.settlement_price_I[i]
-        rank = rows.underlying_I[i]
-        slot = _slot(rank, slot, netted, scratch.rank_K)
-        if rows.settlement_moves_I[i] and owed != 0.0:
-            _add_settled_row(slot, slot == netted, quantity, owed, i, rows, scratch.net_KS)
-        else:
-            _add_row(slot, slot == netted, quantity, rows.pnl_IS, i, scratch.net_KS)
-        netted = _counted(slot, rank, netted, scratch.rank_K)
-    start = columns.balance_start_A[account]
-    for c in range(start, start + columns.balance_count_A[account]):
-        if columns.amount_e8_C[c] == 0:
-            continue
-        asset = columns.asset_C[c]
-        amount = columns.amount_e8_C[c] / _E8
-        if amount > 0.0:
-            amount *= rows.counted_C[asset]
-        collateral += amount * rows.price_C[asset]
-        rank = rows.underlying_C[asset]
-        if rank != NO_UNDERLYING:
-            slot = _slot(rank, slot, netted, scratch.rank_K)
-            _add_row(slot, slot == netted, amount, rows.pnl_CS, asset, scratch.net_KS)
-            netted = _counted(slot, rank, netted, scratch.rank_K)
-    return collateral, unrealized, option, netted
+        for p in range(start_A[account], start_A[account] + count_A[account]):
+            if quantity_e8_P[p] == 0:
+                continue
+            i, quantity = instrument_P[p], quantity_e8_P[p] / _E8
+            slot = _slot(rank_I[i], slot, used, rank_K)
+            owed = 0.0
+            if moves_I[i] and not option_I[i]:
+                owed = _owed(quantity, cost_e8_P[p], paid_e12_P[p], multiplier_I[i], index_e12_I[i])
+            if slot == used:
+                rank_K[slot] = rank_I[i]
+                used += 1
+                _put(net_KS, slot, quantity, pnl_IS, i, owed, settlement_pnl_IS)
+            else:
+                _add(net_KS, slot, quantity, pnl_IS, i, owed, settlement_pnl_IS)
+        for c in range(asset_start_A[account], asset_start_A[account] + asset_count_A[account]):
+            asset = asset_C[c]
+            if amount_e8_C[c] == 0 or rank_C[asset] == NO_UNDERLYING:
+                continue
+            amount = _counted_amount(amount_e8_C[c], counted_C[asset])
+            slot = _slot(rank_C[asset], slot, used, rank_K)
+            if slot == used:
+                rank_K[slot] = rank_C[asset]
+                used += 1
+                _put(net_KS, slot, amount, pnl_CS, asset, 0.0, pnl_CS)
+            else:
+                _add(net_KS, slot, amount, pnl_CS, asset, 0.0, pnl_CS)
+        loss_A[n] = _total_loss(used, net_KS, bits_KS, rank_K, by_rank_K, loss_K)
+    return used
 
 
 @compiled
@@ -223,119 +259,104 @@ def _slot(rank: int, guess: int, used: int, rank_K: Ints) -> int:
 
 
 @compiled
-def _counted(slot: int, rank: int, used: int, rank_K: Ints) -> int:
-    """Entries in use after ``slot`` has taken ``rank``."""
-    if slot < used:
-        return used
-    rank_K[slot] = rank
-    return used + 1
-
-
-@compiled
-def _add_row(slot: int, is_first: bool, size: float, pnl_RS: Floats, row: int, net_KS: Floats) -> None:
-    if is_first:
+def _put(net_KS: Floats, k: int, size: float, pnl_RS: Floats, r: int, owed: float, owed_pnl_RS: Floats) -> None:
+    """The first item of a net row: ``size`` times row ``r``, less what it owes in a coin that moves."""
+    if owed == 0.0:
         for s in range(net_KS.shape[1]):
-            net_KS[slot, s] = size * pnl_RS[row, s]
+            net_KS[k, s] = size * pnl_RS[r, s]
     else:
         for s in range(net_KS.shape[1]):
-            net_KS[slot, s] += size * pnl_RS[row, s]
+            net_KS[k, s] = size * pnl_RS[r, s] - owed * owed_pnl_RS[r, s]
 
 
 @compiled
-def _add_settled_row(
-    slot: int, is_first: bool, size: float, owed: float, row: int, rows: RowArrays, net_KS: Floats
-) -> None:
-    """A position that owes coins which move with its underlying."""
-    for s in range(net_KS.shape[1]):
-        pnl = size * rows.pnl_IS[row, s] - owed * rows.settlement_pnl_IS[row, s]
-        net_KS[slot, s] = pnl if is_first else net_KS[slot, s] + pnl
+def _add(net_KS: Floats, k: int, size: float, pnl_RS: Floats, r: int, owed: float, owed_pnl_RS: Floats) -> None:
+    """A further item of a net row."""
+    if owed == 0.0:
+        for s in range(net_KS.shape[1]):
+            net_KS[k, s] += size * pnl_RS[r, s]
+    else:
+        for s in range(net_KS.shape[1]):
+            net_KS[k, s] += size * pnl_RS[r, s] - owed * owed_pnl_RS[r, s]
 
 
 @compiled
-def _lowest(net_KS: Floats, k: int) -> float:
-    """Least PnL of a row. Four running minima, or each comparison would wait for the one before it."""
-    scenarios = net_KS.shape[1]
-    first = second = third = fourth = net_KS[k, 0]
-    for s in range(0, scenarios - 3, 4):
-        first = net_KS[k, s] if net_KS[k, s] < first else first
-        second = net_KS[k, s + 1] if net_KS[k, s + 1] < second else second
-        third = net_KS[k, s + 2] if net_KS[k, s + 2] < third else third
-        fourth = net_KS[k, s + 3] if net_KS[k, s + 3] < fourth else fourth
-    for s in range(scenarios // 4 * 4, scenarios):
-        first = net_KS[k, s] if net_KS[k, s] < first else first
-    lowest: float = min(min(first, second), min(third, fourth))
-    return lowest
+def _total_loss(used: int, net_KS: Floats, bits_KS: UInt64s, rank_K: Ints, by_rank_K: Ints, loss_K: Floats) -> float:
+    """Sum of the worst losses in order of rank.
 
-
-@compiled
-def _total_loss(netted: int, scratch: _Scratch) -> float:
-    """Sum of the losses by rank; afterwards ``loss_K`` is in that order (and ``rank_K``)."""
-    for k in range(netted):
-        loss, rank = 0.0 - min(_lowest(scratch.net_KS, k), 0.0), scratch.rank_K[k]
-        at = k
-        while at > 0 and scratch.rank_K[at - 1] > rank:
-            scratch.rank_K[at], scratch.loss_K[at] = scratch.rank_K[at - 1], scratch.loss_K[at - 1]
+    As unsigned integers the bits of negative doubles lie above all others and rise with their size, so the greatest is
+    the worst PnL if there is a loss at all. Integer maxima are found many at a time, minima of doubles one by one.
+    """
+    for k in range(used):
+        greatest = np.uint64(0)
+        for s in range(bits_KS.shape[1]):
+            bits = bits_KS[k, s]
+            if bits > greatest:
+                greatest = bits
+        bits_KS[-1, 0] = greatest  # the last row is room for this: a double's bits are read as a double again
+        loss, rank, at = 0.0 - min(net_KS[-1, 0], 0.0), rank_K[k], k
+        while at > 0 and by_rank_K[at - 1] > rank:
+            by_rank_K[at], loss_K[at] = by_rank_K[at - 1], loss_K[at - 1]
             at -= 1
-        scratch.rank_K[at], scratch.loss_K[at] = rank, loss
+        by_rank_K[at], loss_K[at] = rank, loss
     total = 0.0
-    for k in range(netted):
-        total += scratch.loss_K[k]
+    for k in range(used):
+        total += loss_K[k]
     return total
 
 
 @compiled
 def _list_losses(place: int, netted: int, scratch: _Scratch, losses: NettedLosses, used: int) -> int:
-    """Write the account's entries from ``used`` on, by rank; returns where the next account's begin."""
+    """Write the losses of the account in ``scratch`` from entry ``used`` on, by rank; returns the next free entry."""
     for k in range(netted):
-        lowest, rank = _lowest(scratch.net_KS, k), scratch.rank_K[k]
-        worst = 0
-        while scratch.net_KS[k, worst] != lowest:
-            worst += 1
-        at = used + k
+        worst, rank, at = 0, scratch.rank_K[k], used + k
+        for s in range(scratch.net_KS.shape[1]):
+            if scratch.net_KS[k, s] < scratch.net_KS[k, worst]:
+                worst = s
         while at > used and losses.underlying_K[at - 1] > rank:
-            losses.underlying_K[at], losses.loss_K[at] = losses.underlying_K[at - 1], losses.loss_K[at - 1]
-            losses.worst_K[at] = losses.worst_K[at - 1]
+            losses.underlying_K[at], losses.worst_K[at] = losses.underlying_K[at - 1], losses.worst_K[at - 1]
             at -= 1
-        losses.underlying_K[at], losses.loss_K[at], losses.worst_K[at] = rank, 0.0 - min(lowest, 0.0), worst
-        losses.account_K[used + k] = place
+        losses.underlying_K[at], losses.worst_K[at], losses.account_K[used + k] = rank, worst, place
+    for k in range(netted):
+        losses.loss_K[used + k] = scratch.loss_K[k]
     return used + netted
 
 
 @compiled
-def _short_option_minimum(
-    account: int, columns: HoldingColumns, rows: RowArrays, scratch: _Scratch
-) -> tuple[float, float]:
-    """Initial and maintenance minimum: units net inside an option group, groups add in order of first appearance."""
-    groups = _net_units(account, columns, rows, scratch)
-    initial = maintenance = 0.0
-    for g in range(groups):
-        i = scratch.instrument_G[g]
-        notional = max(0.0 - scratch.units_G[g], 0.0) * rows.index_price_I[i]
-        initial += notional * rows.minimum_initial_I[i]
-        maintenance += notional * rows.minimum_maintenance_I[i]
-    return initial, maintenance
+def _charge_short_options(
+    accounts: Int32s, columns: HoldingColumns, rows: RowArrays, priced_A: Bools, parts: Floats, scratch: _Scratch
+) -> None:
+    """Initial and maintenance short-option minimum of each account, ``parts[4:6]``, 0 where not priced.
 
-
-@compiled
-def _net_units(account: int, columns: HoldingColumns, rows: RowArrays, scratch: _Scratch) -> int:
-    """Signed units of each option group of an account, by first appearance; returns the number of groups."""
-    groups = 0
-    mask = scratch.slot_T.size - 1
-    start = columns.position_start_A[account]
-    for p in range(start, start + columns.position_count_A[account]):
-        i = columns.instrument_P[p]
-        if not rows.option_I[i] or columns.quantity_e8_P[p] == 0:
-            continue
-        group = rows.option_group_I[i]
-        t = group & mask
-        while scratch.slot_T[t] >= 0 and scratch.group_G[scratch.slot_T[t]] != group:
-            t = (t + 1) & mask
-        if scratch.slot_T[t] < 0:
-            scratch.slot_T[t], scratch.slot_G[groups] = groups, t
-            scratch.group_G[groups], scratch.instrument_G[groups], scratch.units_G[groups] = group, i, 0.0
-            groups += 1
-        g = scratch.slot_T[t]
-        scratch.units_G[g] += columns.quantity_e8_P[p] / _E8 * rows.multiplier_I[i]
-    for g in range(groups):
-        scratch.slot_T[scratch.slot_G[g]] = -1
-    return groups
+    Units net inside an option group (``slot_T`` finds it by its number); groups add in order of first appearance.
+    """
+    start_A, count_A, instrument_P = columns.position_start_A, columns.position_count_A, columns.instrument_P
+    quantity_e8_P, option_I, group_I = columns.quantity_e8_P, rows.option_I, rows.option_group_I
+    multiplier_I, index_price_I = rows.multiplier_I, rows.index_price_I
+    initial_I, maintenance_I = rows.minimum_initial_I, rows.minimum_maintenance_I
+    slot_T, group_G, units_G = scratch.slot_T, scratch.group_G, scratch.units_G
+    instrument_G, slot_G = scratch.instrument_G, scratch.slot_G
+    mask = slot_T.size - 1
+    for n in range(accounts.size):
+        account, groups = accounts[n], 0
+        for p in range(start_A[account], start_A[account] + count_A[account]):
+            i = instrument_P[p]
+            if not option_I[i] or quantity_e8_P[p] == 0 or not priced_A[n]:
+                continue
+            group = group_I[i]
+            t = group & mask
+            while slot_T[t] >= 0 and group_G[slot_T[t]] != group:
+                t = (t + 1) & mask
+            if slot_T[t] < 0:
+                slot_T[t], slot_G[groups] = groups, t
+                group_G[groups], instrument_G[groups], units_G[groups] = group, i, 0.0
+                groups += 1
+            units_G[slot_T[t]] += quantity_e8_P[p] / _E8 * multiplier_I[i]
+        initial = maintenance = 0.0
+        for g in range(groups):
+            slot_T[slot_G[g]] = -1
+            i = instrument_G[g]
+            notional = max(0.0 - units_G[g], 0.0) * index_price_I[i]
+            initial += notional * initial_I[i]
+            maintenance += notional * maintenance_I[i]
+        parts[4, n], parts[5, n] = initial, maintenance

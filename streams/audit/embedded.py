@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 from chdb.session import Session
 
+from streams.audit.blocks import Block
 from streams.audit.errors import AuditError, AuditRefused, AuditUnavailable
-from streams.audit.native import decode_blocks, encode_block, text_of
+from streams.audit.native import decode_blocks, text_of
 from streams.audit.refusals import error_for
 from streams.audit.rows import Row
-from streams.audit.store import BYTES_COLUMNS, Answer, Parameter, bind, fitted
+from streams.audit.store import BYTES_COLUMNS, Answer, Parameter, bind, block_of
 from streams.audit.tables import Table
 
 _SETTINGS = (
@@ -84,12 +85,11 @@ class ChdbStore:
         columns, rows = decode_blocks(self._run(bind(sql, parameters or {}), "Native"))
         return Answer(columns, text_of(columns, rows, BYTES_COLUMNS))
 
-    def insert(self, table: Table, rows: Sequence[Row], token: str = "") -> None:
+    def insert(self, table: Table, rows: Sequence[Row] | Block, token: str = "") -> None:
         """Insert rows as one block; raises ``ValueUnfit`` before anything is sent when a value would be cut."""
         if not rows:
             return
-        columns = [(column.name, column.type, values) for column, values in fitted(table, rows)]
-        block = encode_block(columns, len(rows))
+        block = block_of(table, rows).native()
         settings = _INSERT_SETTINGS + (f", insert_deduplication_token='{token}'" if token else "")
         names = ", ".join(f"`{name}`" for name in table.names)
         with self._lock:

@@ -17,31 +17,41 @@ not stored. Refuses to know where records come from and what becomes of their of
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.audit.blocks import Block, joined
 from streams.audit.errors import LogReplaced
+from streams.audit.fill_blocks import fill_block
+from streams.audit.records import AuditRecord, RecordColumns, columns_of
 from streams.audit.rows import Row, row_for
-from streams.audit.store import AuditStore
-from streams.audit.tables import PROGRESS, TABLES, Table, tables_of
+from streams.audit.store import AuditStore, block_of
+from streams.audit.tables import FILLS, PROGRESS, TABLES, Table, tables_of
 
 Partition = tuple[str, int]
 """Topic and partition number."""
 
 
-class AuditRecord(NamedTuple):
-    """One Kafka record as it was read; ``key`` and ``value`` are absent where Kafka has none."""
-
-    offset: int
-    timestamp_ms: int | None
-    key: bytes | None
-    value: bytes | None
-
-
-Batch = Mapping[Partition, Sequence[AuditRecord]]
+Batch = Mapping[Partition, Sequence[AuditRecord] | RecordColumns]
 """Records of some partitions, each partition's in the order of offsets."""
+
+
+_Columns = Mapping[Partition, RecordColumns]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What one insert brings into one table, with the addresses of its rows."""
+
+    rows: list[Row] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    topic: str = ""
+    partitions: list[NDArray[np.int64]] = field(default_factory=list)
+    offsets: list[NDArray[np.int64]] = field(default_factory=list)
 
 
 class BatchInserter:
@@ -56,21 +66,25 @@ class BatchInserter:
         Raises ``AuditUnavailable`` when the same call should be repeated, and ``AuditRefused`` or ``ValueUnfit`` when
         that would not help.
         """
-        present = self._present(batch)
-        rows: dict[str, list[Row]] = defaultdict(list)
-        for (topic, partition), records in batch.items():
-            stored = present.get((topic, partition), frozenset())
-            seen: set[int] = set()
-            for record in records:
-                if record.offset not in stored and record.offset not in seen:
-                    seen.add(record.offset)
-                    table, row = row_for(topic, partition, *record)
-                    rows[table.name].append(row)
+        columns = {partition: columns_of(records) for partition, records in batch.items()}
+        present = self._present(columns)
+        pending: dict[str, _Pending] = defaultdict(_Pending)
+        for partition, records in columns.items():
+            _prepare(partition, records.without(present.get(partition, frozenset())), pending)
+        stored = 0
         for table in TABLES:
-            if table_rows := rows.get(table.name):
-                self._store.insert(table, table_rows, _token(table, table_rows))
-        self._store.insert(PROGRESS, [(*partition, records[-1].offset) for partition, records in batch.items()])
-        return sum(map(len, rows.values()))
+            if table.name in pending:
+                stored += self._insert(table, pending[table.name])
+        ends = [(*partition, int(records.offsets[-1])) for partition, records in columns.items()]
+        self._store.insert(PROGRESS, ends)
+        return stored
+
+    def _insert(self, table: Table, pending: _Pending) -> int:
+        rows: Sequence[Row] | Block = pending.rows
+        if pending.blocks:
+            rows = joined([*pending.blocks, *([block_of(table, pending.rows)] if pending.rows else [])])
+        self._store.insert(table, rows, _token(table, pending))
+        return len(rows)
 
     def progress(self) -> dict[Partition, int]:
         """Per partition the offset up to which every record is stored."""
@@ -87,13 +101,14 @@ class BatchInserter:
             if end is not None and through >= end:
                 raise LogReplaced(topic, partition, through, end)
 
-    def _present(self, batch: Batch) -> dict[Partition, frozenset[int]]:
+    def _present(self, batch: _Columns) -> dict[Partition, frozenset[int]]:
         """The offsets of ``batch`` that have a row in any table of their group."""
         selects = []
-        for topic in dict.fromkeys(topic for topic, _ in batch):
+        spans = {partition: records.offsets for partition, records in batch.items()}
+        for topic in dict.fromkeys(topic for topic, _ in spans):
             ranges = " OR ".join(
-                f"(src_partition = {number:d} AND src_offset BETWEEN {records[0].offset:d} AND {records[-1].offset:d})"
-                for (name, number), records in batch.items()
+                f"(src_partition = {number:d} AND src_offset BETWEEN {offsets[0]:d} AND {offsets[-1]:d})"
+                for (name, number), offsets in spans.items()
                 if name == topic
             )
             for table in tables_of(topic):
@@ -108,10 +123,37 @@ class BatchInserter:
         return {partition: frozenset(offsets) for partition, offsets in found.items()}
 
 
-def _token(table: Table, rows: Sequence[Row]) -> str:
+def _prepare(partition: Partition, records: RecordColumns, pending: dict[str, _Pending]) -> None:
+    """Sort the rows of new records by table."""
+    topic, number = partition
+    if not len(records):
+        return
+    if topic == FILLS.topic:
+        block, rows = fill_block(number, records)
+        _note(pending[FILLS.name], topic, number, records.offsets)
+        pending[FILLS.name].rows += rows
+        if len(block):
+            pending[FILLS.name].blocks.append(block)
+        return
+    offsets: dict[str, list[int]] = defaultdict(list)
+    for record in records:
+        table, row = row_for(topic, number, *record)
+        pending[table.name].rows.append(row)
+        offsets[table.name].append(record.offset)
+    for name, of_table in offsets.items():
+        _note(pending[name], topic, number, np.array(of_table, dtype=np.int64))
+
+
+def _note(pending: _Pending, topic: str, partition: int, offsets: NDArray[np.int64]) -> None:
+    pending.topic = topic
+    pending.partitions.append(np.full(len(offsets), partition, dtype=np.int64))
+    pending.offsets.append(offsets)
+
+
+def _token(table: Table, pending: _Pending) -> str:
     """The same for the same records in the same table, and different for any others: a repeated token with another
     body would be dropped without a word. A row's body follows from its record and the table's columns."""
-    digest = hashlib.blake2b(repr((table.name, table.names, rows[0][0])).encode(), digest_size=16)
-    for index in (1, 2):
-        digest.update(array("q", [row[index] for row in rows]).tobytes())
+    digest = hashlib.blake2b(repr((table.name, table.names, pending.topic)).encode(), digest_size=16)
+    for addresses in (pending.partitions, pending.offsets):
+        digest.update(np.concatenate(addresses).tobytes())
     return digest.hexdigest()

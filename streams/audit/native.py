@@ -37,20 +37,31 @@ class UnreadableBlock(ValueError):
 
 def encode_block(columns: Sequence[tuple[str, str, Sequence[Any]]], row_count: int) -> bytes:
     """One block of (name, type, values); text as bytes, decimals quantized to their scale."""
-    parts = [_varint(len(columns)), _varint(row_count)]
+    parts = [encode_counts(len(columns), row_count)]
     for name, kind, values in columns:
-        parts += (_text(name.encode()), _text(kind.encode()), _encode(kind, values))
+        parts += (encode_name(name, kind), encode_values(kind, values))
     return b"".join(parts)
 
 
-def _encode(kind: str, values: Sequence[Any]) -> bytes:
+def encode_counts(column_count: int, row_count: int) -> bytes:
+    """What stands in front of a block."""
+    return _varint(column_count) + _varint(row_count)
+
+
+def encode_name(name: str, kind: str) -> bytes:
+    """What stands in front of a column."""
+    return _text(name.encode()) + _text(kind.encode())
+
+
+def encode_values(kind: str, values: Sequence[Any]) -> bytes:
+    """The values of a column: text as bytes, decimals exact at their scale."""
     if code := _CODES.get(kind):
         return struct.pack(f"<{len(values)}{code}", *values)
     if kind == "String":
         return b"".join(map(_text, values))
     if kind.startswith("Array("):
         ends = struct.pack(f"<{len(values)}Q", *accumulate(map(len, values)))
-        return ends + _encode(kind[6:-1], list(chain.from_iterable(values)))
+        return ends + encode_values(kind[6:-1], list(chain.from_iterable(values)))
     size, scale = _decimal(kind)
     return b"".join([int(value.scaleb(scale, _WIDE)).to_bytes(size, "little", signed=True) for value in values])
 

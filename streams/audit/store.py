@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any, Final, Protocol
 
+from streams.audit.blocks import Block
 from streams.audit.errors import AuditRefused, ValueUnfit
+from streams.audit.native import encode_values
 from streams.audit.rows import Row
 from streams.audit.tables import Column, Table
 
@@ -61,7 +63,7 @@ class AuditStore(Protocol):
         """Run one query; ``{name:Type}`` in ``sql`` stands for a parameter."""
         ...
 
-    def insert(self, table: Table, rows: Sequence[Row], token: str = "") -> None:
+    def insert(self, table: Table, rows: Sequence[Row] | Block, token: str = "") -> None:
         """Insert rows as one block; raises ``ValueUnfit`` before anything is sent when a value would be cut."""
         ...
 
@@ -140,6 +142,13 @@ def fitted(table: Table, rows: Sequence[Row]) -> Iterator[tuple[Column, list[Any
         except _UNFIT as error:
             raise ValueUnfit(table.name, column.name, _first_unfit(fit, is_array, values)) from error
         yield column, fit_values
+
+
+def block_of(table: Table, rows: Sequence[Row] | Block) -> Block:
+    """The rows as encoded columns; raises ``ValueUnfit``."""
+    if isinstance(rows, Block):
+        return rows
+    return Block(table, len(rows), tuple(encode_values(column.type, values) for column, values in fitted(table, rows)))
 
 
 def _first_unfit(fit: Callable[[Any], Any], is_array: bool, values: Sequence[Any]) -> object:

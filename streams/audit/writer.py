@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from streams.audit.errors import AuditError
-from streams.audit.inserter import AuditRecord, BatchInserter, Partition
+from streams.audit.inserter import BatchInserter, Partition
+from streams.audit.records import AuditRecord, RecordColumns, columns_of
 from streams.audit.store import AuditStore
 from streams.audit.tables import tables_of
 
@@ -33,12 +34,10 @@ class _Waiting:
     """One ``add`` not yet stored."""
 
     partition: Partition
-    records: Sequence[AuditRecord]
+    records: RecordColumns
+    size: int
     stored: asyncio.Future[None]
     since: float
-
-    def size(self) -> int:
-        return sum(len(record.value or b"") for record in self.records)
 
 
 class AuditWriter:
@@ -73,7 +72,7 @@ class AuditWriter:
         """Rows added and not yet stored: the backlog inside this process."""
         return self._rows_waiting
 
-    async def add(self, topic: str, partition: int, records: Sequence[AuditRecord]) -> None:
+    async def add(self, topic: str, partition: int, records: Sequence[AuditRecord] | RecordColumns) -> None:
         """Store ``records`` (in the order of offsets); returns when they are stored, raises the final failure, or
         ``KeyError`` for a topic that is not audited.
 
@@ -84,8 +83,9 @@ class AuditWriter:
         tables_of(topic)
         if not records:
             return
+        columns = columns_of(records)
         stored = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting((topic, partition), records, stored, self._clock()))
+        self._waiting.append(_Waiting((topic, partition), columns, columns.size(), stored, self._clock()))
         self._rows_waiting += len(records)
         if self._rows_waiting >= self._rows_max:
             self._full.set()
@@ -147,19 +147,17 @@ class AuditWriter:
         rows = size = 0
         for one in self._waiting:
             rows += len(one.records)
-            size += one.size()
+            size += one.size
             if taken and (rows > self._rows_max * _BATCH_ROWS_FACTOR or size > BATCH_BYTES_MAX):
                 break
             taken.append(one)
         return taken
 
     async def _insert(self, taken: Sequence[_Waiting]) -> int:
-        batch: dict[Partition, list[AuditRecord]] = {}
+        parts: dict[Partition, list[RecordColumns]] = {}
         for one in taken:
-            batch.setdefault(one.partition, []).extend(one.records)
-        for records in batch.values():
-            # Sorted unless a partition came back after a rebalance while its older records still waited.
-            records.sort(key=lambda record: record.offset)
+            parts.setdefault(one.partition, []).append(one.records)
+        batch = {partition: RecordColumns.joined(columns) for partition, columns in parts.items()}
         pause = PAUSE_S_MIN
         loop = asyncio.get_running_loop()
         while True:

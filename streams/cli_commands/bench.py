@@ -6,6 +6,7 @@ benchmark is a module of ``bench/`` that prints one JSON object with ``ours``, `
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -20,13 +21,18 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 @click.command
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--list", "list_only", is_flag=True, help="Say what there is and run nothing.")
 @json_option
-def command(names: tuple[str, ...], as_json: bool) -> None:
+def command(names: tuple[str, ...], list_only: bool, as_json: bool) -> None:
     """Run benchmarks by NAME, or all of them; needs a source checkout.
 
-    With --json and one NAME its result is printed as it is; otherwise {"benchmarks": [...]}.
+    With --json and one NAME its result is printed as it is; otherwise {"benchmarks": [...]}. Each runs with its
+    defaults; ``python -m bench.NAME --help`` shows its options.
     """
     known = benchmarks()
+    if list_only:
+        show(known, as_json)
+        return
     for name in names:
         if name not in known:
             raise InputError(f"NAME: no benchmark {name!r}; there are {', '.join(known)}")
@@ -38,9 +44,24 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
             figures = (
                 f"{result['ours']:>14,} {result['reference']:>14,} {result['ratio']:>8}x  {result.get('unit', '')}"
             )
-            click.echo(f"{name:<16}{figures}")
+            click.echo(f"{name:<22}{figures}")
     if as_json:
         print_json(results[0] if len(names) == 1 else {"benchmarks": results})
+
+
+def show(names: list[str], as_json: bool) -> None:
+    """Print the benchmarks with what each measures; as JSON {"benchmarks": [{"name", "measures"}]}."""
+    if as_json:
+        print_json({"benchmarks": [{"name": name, "measures": measures(name)} for name in names]})
+        return
+    for name in names:
+        click.echo(f"{name:<22}{measures(name)}")
+
+
+def measures(name: str) -> str:
+    """The first line of a benchmark's docstring."""
+    text = (CHECKOUT / "bench" / f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
 
 
 def benchmarks() -> list[str]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from bench import _commands, _environment, _machine, _peer_process, _records, _rows
+from schemas.codec import decode
+from streams import runner
 from streams.cli_commands import CommandFailed, InputError, bench
+from streams.rows import decode_row
+from streams.state.fence import Fence, Kind
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = (
@@ -41,6 +48,18 @@ def test_a_table_is_printed_for_people(checkout: Path) -> None:
     assert ["sound", "20", "10", "2.0x", "/s"] == result.stdout.split()
 
 
+def test_a_list_says_what_each_measures_and_runs_nothing(checkout: Path) -> None:
+    text = '"""How fast it fails."""\nraise RuntimeError'
+    (checkout / "bench" / "fails.py").write_text(text, encoding="utf-8")
+    (checkout / "bench" / "_part.py").write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(bench.command, ["--list"], catch_exceptions=False)
+    assert ["fails                 How fast it fails.", "sound"] == [
+        line.rstrip() for line in result.stdout.splitlines()
+    ]
+    result = CliRunner().invoke(bench.command, ["--list", "--json"], catch_exceptions=False)
+    assert {"name": "fails", "measures": "How fast it fails."} == json.loads(result.stdout)["benchmarks"][0]
+
+
 def test_an_unknown_name_is_bad_input(checkout: Path) -> None:
     with pytest.raises(InputError, match="no benchmark 'fast'; there are sound"):
         CliRunner().invoke(bench.command, ["fast"], catch_exceptions=False)
@@ -69,3 +88,67 @@ def test_every_benchmark_says_what_it_compares(name: str) -> None:
     text = (ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")
     assert "reference" in text.split('"""')[1]
     assert [] == [key for key in ("unit", "ours", "reference", "ratio") if f'"{key}"' not in text]
+
+
+def test_a_key_goes_to_the_partition_of_the_workers() -> None:
+    """A backlog in the wrong partitions would be dead letters, consumed very fast."""
+    keys = [f"account-{number}".encode() for number in range(200)]
+    assert [runner.partition_of(key, 8) for key in keys] == [_records.partition_of(key, 8) for key in keys]
+
+
+def test_fills_are_valid_records_and_the_same_on_every_run() -> None:
+    made = list(_records.fills(50, 10))
+    assert made == list(_records.fills(50, 10))
+    assert made != list(_records.fills(50, 10, seed=8))
+    decoded = [decode("fills", value) for _, value in made]
+    assert [key.decode() for key, _ in made] == [fill.account for fill in decoded]
+    assert 50 == len({fill.event_id for fill in decoded})
+
+
+def test_rows_of_a_restart_are_read_back_as_the_books_they_were() -> None:
+    book = _rows.rich_book(3)
+    assert sorted(_rows.MARKS) == sorted(book.positions)
+    assert all(position.quantity_e8 for position in book.positions.values())
+    entry = Fence("test").admit(b"account-3", _rows.row(book), 0)
+    assert (Kind.ROW, (book, [])) == (entry.kind, decode_row(entry.payload))
+    keys = [key for key, _ in _rows.rows(3)]
+    assert [b"falling-0", b"falling-1", b"account-0", b"account-1", b"account-2"] == keys
+
+
+def test_a_peer_without_a_result_fails_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_peer_process, "SCRIPTS", tmp_path)
+    (tmp_path / "good.py").write_text('print("noise"); print(\'{"records": 30, "cpu_seconds": 1.5}\')')
+    (tmp_path / "bad.py").write_text("raise RuntimeError('no broker')")
+    directory = tmp_path / "work"
+    assert 20.0 == _peer_process.fills_per_cpu_second(sys.executable, "good.py", "host:1", 30, directory)
+    with pytest.raises(_peer_process.PeerFailed, match=r"(?s)bad\.py.*no broker"):
+        _peer_process.fills_per_cpu_second(sys.executable, "bad.py", "host:1", 30, directory)
+
+
+def test_an_environment_is_made_once_and_a_failure_names_the_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "uv"
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$1" != venv ] || mkdir -p "$6"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("CROSSMARGIN_CACHE", str(tmp_path / "cache"))
+    assert _environment.environment(("one==1",)) == _environment.environment(("one==1",))
+    assert ["venv", "pip"] == [line.split()[0] for line in (tmp_path / "calls").read_text().splitlines()]
+    fake.write_text("#!/bin/sh\necho unreachable >&2\nexit 2\n")
+    with pytest.raises(_environment.EnvironmentUnavailable, match=r"two==2.*registry reachable.*unreachable"):
+        _environment.environment(("two==2",))
+
+
+def test_percentiles_stay_inside_the_sample() -> None:
+    ordered = [float(number) for number in range(1, 101)]
+    assert (51.0, 100.0, 7.0) == (
+        _commands.percentile(ordered, 0.5), _commands.percentile(ordered, 0.99), _commands.percentile([7.0], 0.99)
+    )  # fmt: skip
+
+
+def test_cpu_time_of_a_process_grows_with_its_work() -> None:
+    before = _machine.cpu_seconds(os.getpid())
+    sum(number * number for number in range(2_000_000))
+    assert before < _machine.cpu_seconds(os.getpid())
+    assert _machine.resident_bytes(os.getpid()) > 1 << 20

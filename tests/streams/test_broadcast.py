@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -184,3 +185,59 @@ async def test_topics_are_read_in_the_order_named_and_a_topic_after_what_it_is_b
             assert [reference, topic] == [name for name, _ in order]
     finally:
         await reader.stop()
+
+
+async def test_turn_lets_what_is_in_the_socket_overtake_a_busy_task(
+    kafka: KafkaBroker | RunningKafka, topic: str
+) -> None:
+    async with reading(kafka.bootstrap, [topic]) as (reader, seen):
+        await reader.wait_ready()
+        for number in range(20):
+            await asyncio.sleep(0.05)  # the next fetch is under way
+            fill(kafka.bootstrap, topic, number, number + 1, partitions=1)
+            # A slice that blocks the loop: the answer to the fetch arrives meanwhile.
+            time.sleep(0.1)
+            await reader.turn()
+            assert seen[topic, 0] == values(0, number + 1, 0, partitions=1)
+            assert not reader.pending()
+
+
+async def test_turn_waits_for_an_asynchronous_callback_to_finish(kafka: KafkaBroker | RunningKafka, topic: str) -> None:
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(_topic: str, _partition: int, _records: Sequence[Record]) -> None:
+        begun.set()
+        await may_end.wait()
+        ended.set()
+
+    async with reading(kafka.bootstrap, [topic], slow) as (reader, _):
+        await reader.wait_ready()
+        assert not reader.pending()
+        fill(kafka.bootstrap, topic, 0, 1, partitions=1)
+        await begun.wait()
+        assert reader.pending()
+        turn = asyncio.create_task(reader.turn())
+        await asyncio.sleep(0.05)
+        assert not turn.done()
+        may_end.set()
+        async with asyncio.timeout(5):
+            await turn
+        assert ended.is_set()
+
+
+async def test_turn_of_a_reader_that_failed_or_has_not_begun_returns(
+    kafka: KafkaBroker | RunningKafka, topic: str
+) -> None:
+    app = faust.App(unique("reader"), broker=broker_urls(kafka.bootstrap), **faust_settings())
+    async with asyncio.timeout(5):
+        await BroadcastReader(app, [topic], lambda *_: None).turn()
+
+    async def refuse(_topic: str, _partition: int, _records: Sequence[Record]) -> None:
+        raise ValueError("not a mark")
+
+    async with reading(kafka.bootstrap, [topic], refuse) as (reader, _):
+        await reader.wait_ready()
+        fill(kafka.bootstrap, topic, 0, 1, partitions=1)
+        await eventually(lambda: reader.crashed)
+        async with asyncio.timeout(5):
+            await reader.turn()

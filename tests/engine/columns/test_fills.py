@@ -69,7 +69,7 @@ class Twin:
     def _broadcast(self, *events: InstrumentListed | CollateralAssetListed | MarkPrice | Settlement) -> None:
         assert all(outcome == APPLIED for outcome in self.engine.step(events, judge=False).outcomes)
 
-    def list(self, *instruments: Instrument) -> None:
+    def list_instruments(self, *instruments: Instrument) -> None:
         for listed in instruments:
             self.versions += 1
             self._broadcast(InstrumentListed(self.versions, listed))
@@ -113,7 +113,8 @@ class Twin:
         columns = fill_columns(fills, self.columns)
         outcome_N = np.zeros(len(fills), np.uint8)
         outcomes: list[Outcome] = []
-        seen, at = set(), 0
+        seen: set[str] = set()
+        at = 0
         while True:
             stop = self.lane.apply(columns, at, len(fills), SHARD, outcome_N)
             for done in range(at, stop.next):
@@ -261,7 +262,7 @@ def test_columns_and_engine_agree_on_any_stream(seed: int) -> None:
     random.shuffle(listed)
     held = listed if seed % 2 else [terms for terms in listed if terms in INSTRUMENTS + ODD]
     early, late = held[: len(held) // 2], held[len(held) // 2 :]
-    twin.list(*early)
+    twin.list_instruments(*early)
     twin.list_assets(*random.sample(ASSETS, len(ASSETS)))
     twin.load(AccountBook("cold", open_commands={"c1": OpenCommand("BTC-PERP", E8, 0, 0)}))
     stream = Stream(seed, ("ann", "bob", "cold", "dan"), held, 0.3 if seed % 3 else 0.05)
@@ -271,13 +272,13 @@ def test_columns_and_engine_agree_on_any_stream(seed: int) -> None:
                 twin.mark(feed, random_funding(random), random_funding(random))
         twin.apply(stream.fills(75))
         if step == 1:
-            twin.list(*late)
+            twin.list_instruments(*late)
     assert twin.compiled > 30 and twin.by_record > 0
 
 
 def test_settled_instruments_leave_the_lane() -> None:
     twin = Twin()
-    twin.list(FUTURE, PERP)
+    twin.list_instruments(FUTURE, PERP)
     twin.list_assets("USD")
     twin.load(AccountBook("ann"))
     twin.mark("BTC-FUTURE", 0, 0, EXPIRY_US)
@@ -289,7 +290,7 @@ def test_settled_instruments_leave_the_lane() -> None:
 def test_sound_fills_of_known_accounts_never_leave_the_lane() -> None:
     """What the lane is for: all kinds in ordinary amounts, beyond the ring of remembered events, growing pools."""
     twin = Twin()
-    twin.list(*INSTRUMENTS, *ALTS)
+    twin.list_instruments(*INSTRUMENTS, *ALTS)
     twin.list_assets(*ASSETS)
     accounts = [f"account{number}" for number in range(20)]
     for account in accounts:
@@ -306,7 +307,7 @@ def test_sound_fills_of_known_accounts_never_leave_the_lane() -> None:
 
 def test_an_instrument_waits_for_its_assets() -> None:
     twin = Twin()
-    twin.list(SPOT, INVERSE)
+    twin.list_instruments(SPOT, INVERSE)
     twin.list_assets("USD")
     numbers = [twin.columns.instruments.number(terms.instrument_id) for terms in (SPOT, INVERSE)]
     assert (twin.table.arrays().kind_I[numbers] == UNSUPPORTED).all()
@@ -321,7 +322,7 @@ def test_an_instrument_waits_for_its_assets() -> None:
 
 def test_accounts_of_another_shard_leave_the_lane() -> None:
     twin = Twin()
-    twin.list(PERP)
+    twin.list_instruments(PERP)
     twin.list_assets("USD")
     twin.load(AccountBook("ann"))
     fills = fill_columns(Stream(1, ("ann",), (PERP,), 0.0).fills(3), twin.columns)

@@ -34,6 +34,10 @@ def test_blocks_do_not_overlap_and_all_space_is_given_out(steps: list[tuple[bool
         taken[block] = True
         link[block] = -99  # what an account writes into its block must not matter
         given_out.append((start, size_class))
+    for start, size_class in given_out:
+        free(heads, link, start, size_class)
+    singles = {allocate(used, heads, link, 0, CAPACITY) for _ in range(CAPACITY)}
+    assert singles == set(range(CAPACITY))
 
 
 def test_a_class_is_the_smallest_that_holds_the_count() -> None:

@@ -17,7 +17,7 @@ from schemas.events.margin_events import (
     StatusChangedV1,
     WithdrawalDecidedV1,
 )
-from streams.audit.inserter import AuditRecord
+from streams.audit.records import AuditRecord
 from streams.audit.store import AuditStore
 from streams.audit.tables import tables_of
 

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from streams.audit.errors import LogReplaced
-from streams.audit.inserter import AuditRecord, BatchInserter
+from streams.audit.inserter import BatchInserter
+from streams.audit.records import AuditRecord
 from streams.audit.store import AuditStore
 from streams.audit.tables import FILLS, STATUS_CHANGES, tables_of
 from tests.streams.audit.crashing import CrashingStore, Killed

@@ -20,8 +20,9 @@ from schemas.events.reference import CollateralAssetV1, InstrumentV1, RiskParame
 from schemas.events.settlements import SettlementV1
 from streams.audit.errors import QueryUnsupported
 from streams.audit.evidence import EVIDENCE
-from streams.audit.inserter import AuditRecord, BatchInserter
+from streams.audit.inserter import BatchInserter
 from streams.audit.queries import QUERIES, Query
+from streams.audit.records import AuditRecord
 from streams.audit.store import Answer, AuditStore, Parameter
 from tests.streams.audit.conftest import emptied
 from tests.streams.audit.records import (

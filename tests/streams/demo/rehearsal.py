@@ -17,7 +17,8 @@ from schemas.events.collateral import CollateralV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
 from schemas.events.prices import PriceV1
-from streams.audit.inserter import AuditRecord, BatchInserter
+from streams.audit.inserter import BatchInserter
+from streams.audit.records import AuditRecord
 from streams.audit.store import AuditStore
 from streams.demo.exchange import Exchange
 from streams.demo.mistakes import RawRecord

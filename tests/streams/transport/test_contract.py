@@ -97,6 +97,10 @@ HOOKS = {
     "aiokafka.consumer.fetcher:Fetcher.fetched_records": "be4348896b9b66af",
     "aiokafka.consumer.fetcher:Fetcher.seek_to": "f0ba6aba6c22ef83",
     "aiokafka.consumer.fetcher:Fetcher._create_fetch_waiter": "61d840568746477e",
+    # Leaned on by streams.broadcast: connections whose sockets it looks at.
+    "aiokafka.conn:AIOKafkaConnection.connect": "b0f9ba7f0cf6b432",
+    "aiokafka.conn:AIOKafkaConnection.close": "28f164aa1e4f0bbc",
+    "aiokafka.client:AIOKafkaClient._get_conn": "68ce5d8391719d33",
     # Overridden by streams.transport.idle_fetches and streams.transport.groupless.
     "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request": "59bf948fff47eed5",
     "aiokafka.consumer.consumer:AIOKafkaConsumer.start": "2f1ba70443327538",
