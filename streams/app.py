@@ -161,6 +161,7 @@ def _wire_risk(app: RoleApp, settings: Settings) -> None:
         settings.partitions,
         _limits(settings),
         ConsumerPositions(app),
+        lambda: max((lag.seconds for lag in app.consumer.lags().values()), default=0.0),  # type: ignore[attr-defined]
     )
     worker.rows = row_table(
         app,

@@ -150,7 +150,7 @@ class RiskRunner:
         counts = self.counts[records.topic, records.partition]
         counts["read"] += end
         counts["dead_lettered"] += len(fates.letters)
-        counts.update(fates.counts)
+        counts.update(+fates.counts)
         return effects
 
     def apply_broadcast(self, topic: str, records: Sequence[BroadcastRecord]) -> BatchEffects:

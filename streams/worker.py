@@ -28,6 +28,7 @@ from streams.outbox import Outbox
 from streams.rows import OutboxEntry
 from streams.runner import BatchEffects, RiskRunner, partition_of
 from streams.state import RowTable
+from streams.sweep_pace import SweepPace
 from streams.transport import DurabilityGate, Record, RecordBatch
 
 ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
@@ -95,7 +96,10 @@ class RiskWorker:
         partitions: int,
         limits: Mapping[str, DeadLetterLimit],
         positions: Positions,
+        lag_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        self._lag_s = lag_s
+        self._pace = SweepPace()
         self._publisher = publisher
         self._gate = gate
         self._limits = limits
@@ -173,8 +177,16 @@ class RiskWorker:
         rows, broadcast = self._parts()
         self._look_around()
         if broadcast.ready.is_set():
-            self._mark(self.runner.evaluate())
+            await self._sweep()
         await self._flush_all(partition for partition in sorted(rows.owned()) if rows.dirty(partition))
+
+    async def _sweep(self) -> None:
+        accounts = self._pace.slice(self._lag_s())
+        started = time.perf_counter()
+        effects = self.runner.evaluate(accounts)
+        self._pace.note(len(effects.snapshots), time.perf_counter() - started)
+        self._mark(effects)
+        await self._send_snapshots(effects)
 
     def _look_around(self) -> None:
         self.runner.judging = self._catch_up.is_over(self._positions.committed)
