@@ -36,4 +36,4 @@ def test_ids_are_the_same_in_every_process_and_version() -> None:
     assert "00000001000100002af8b743ee91ba7e" == command_id("alice", 1, 1, 0)
     assert "d2f8a24ec194b96d429be4f79748cb00" == decision_id("alice", 1, 1)
     assert "20f2075aec1e55977a76c154cd95550d" == transfer_credit_id("alice", 1)
-    assert "a2364188c09af0fe" == event_key("fill-1").hex()
+    assert "ec811ac7fecec1d6" == event_key("fill-1").hex()

@@ -196,7 +196,8 @@ def test_digest_depends_on_the_body_and_not_on_the_address() -> None:
     digest = to_fill(fill_record(), HERE).body_digest
     assert 8 == len(digest)
     assert digest == to_fill(fill_record(), Source("fills", 0, 99)).body_digest
-    assert digest != to_fill(fill_record(quantity="0.250"), HERE).body_digest
+    assert digest == to_fill(fill_record(quantity="0.250"), HERE).body_digest, "another spelling of the same amount"
+    assert digest != to_fill(fill_record(quantity="0.26"), HERE).body_digest
 
 
 def test_collateral_and_acknowledgement_keep_their_kind() -> None:
