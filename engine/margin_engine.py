@@ -216,7 +216,8 @@ class MarginEngine:
 
     def bookable_instruments(self) -> Bools:
         """``has_instrument`` by instrument number, shape [I]."""
-        return self._terms.arrays().kind_I != 0
+        bookable_I: Bools = self._terms.arrays().kind_I != 0
+        return bookable_I
 
     def has_asset(self, asset: str) -> bool:
         """Whether ``asset`` is listed as collateral."""

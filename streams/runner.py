@@ -22,7 +22,7 @@ import numpy as np
 from aiokafka.partitioner import murmur2
 
 from engine import MarginEngine
-from engine.columns.arrays import UInt8s
+from engine.columns.arrays import Int64s, UInt8s
 from engine.columns.fill_columns import FillColumns
 from engine.columns.fills import REPEATED, TAKEN, outcome_of
 from engine.columns.rows import DamagedRow
@@ -40,8 +40,8 @@ from streams.translate import to_account_event, to_broadcast_event, to_wire
 from streams.translate.fill_lane import scan
 
 
-class BroadcastRecord(Protocol):
-    """What the runner needs of one record of a broadcast topic."""
+class InputRecord(Protocol):
+    """What a runner needs of one Kafka record."""
 
     @property
     def key(self) -> bytes | None: ...
@@ -49,6 +49,8 @@ class BroadcastRecord(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
 
 
 class InputRecords(Protocol):
@@ -63,9 +65,9 @@ class InputRecords(Protocol):
     @property
     def values(self) -> Sequence[bytes | None]: ...
     @property
-    def offsets(self) -> Sequence[int]: ...
+    def offsets(self) -> Int64s: ...
     @property
-    def timestamps(self) -> Sequence[int]: ...
+    def timestamps(self) -> Int64s: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class RiskRunner:
         counts.update(+fates.counts)
         return effects
 
-    def apply_broadcast(self, topic: str, records: Sequence[BroadcastRecord]) -> BatchEffects:
+    def apply_broadcast(self, topic: str, records: Sequence[InputRecord]) -> BatchEffects:
         """Apply marks, reference data or settlements. What is wrong with them the oracle role reports; here it is
         counted, and changes nothing."""
         counts = self.counts[topic, 0]

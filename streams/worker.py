@@ -18,6 +18,7 @@ from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 
+from engine.columns.arrays import Int64s
 from schemas.codec import encode, key_of
 from schemas.events.dead_letters import DeadLetterV1
 from streams.broadcast import BroadcastReader
@@ -60,14 +61,14 @@ class Publisher:
         return await self.send(OutboxEntry("dead-letters", key_of(letter), encode(letter)))
 
 
-def observe(limit: DeadLetterLimit, offsets: Sequence[int], bad: Mapping[int, str]) -> None:
+def observe(limit: DeadLetterLimit, offsets: Int64s, bad: Mapping[int, str]) -> None:
     """Count a batch toward the limit, in record order; ``bad`` has the reason by offset. Raises ``DeadLetterFlood``
     before anything of the batch is reported or acknowledged."""
     if not bad:
         limit.good(len(offsets))
         return
-    for offset in offsets:
-        if (reason := bad.get(int(offset))) is None:
+    for offset in offsets.tolist():
+        if (reason := bad.get(offset)) is None:
             limit.good()
         else:
             limit.bad(reason)

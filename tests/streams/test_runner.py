@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import orjson
 import pytest
 
+from engine.columns.arrays import Int64s
 from engine.state import canonical_text
 from schemas.codec import decode
 from schemas.events.dead_letters import DeadLetterV1
@@ -46,12 +48,12 @@ class Records:
         return [record.value for record in self.records]
 
     @property
-    def offsets(self) -> list[int]:
-        return [record.offset for record in self.records]
+    def offsets(self) -> Int64s:
+        return np.array([record.offset for record in self.records], dtype=np.int64)
 
     @property
-    def timestamps(self) -> list[int]:
-        return [1_700_000_000_000] * len(self.records)
+    def timestamps(self) -> Int64s:
+        return np.full(len(self.records), 1_700_000_000_000, dtype=np.int64)
 
 
 async def unsent(message: OutboxEntry) -> asyncio.Future[object]:
