@@ -22,6 +22,7 @@ from engine.columns.fills import (
     END,
     OFF_LOT,
     RECORD,
+    TAKEN,
     FillLane,
     outcome_of,
 )
@@ -140,7 +141,9 @@ class Twin:
             outcomes.append(self._apply_record(fills[stop.next], seen))
             at = stop.next + 1
         touched, moved = self.lane.take_touched()
-        assert len(set(touched)) == len(touched) and set(moved) <= set(touched)
+        assert len(set(touched)) == len(touched)
+        taken = columns.account_N[outcome_N == TAKEN]
+        assert sorted(moved) == sorted(set(taken)) and set(moved) <= set(touched)
         return outcomes, seen | {self.columns.name(number) for number in touched}
 
     def _apply_record(self, fill: Fill, seen: set[str]) -> Outcome:
