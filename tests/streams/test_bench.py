@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from bench import _commands, _environment, _machine, _peer_process, _records, _rows, _scaling
 from schemas.codec import decode
+from schemas.events.fills import FillV1
 from streams import runner
 from streams.cli_commands import CommandFailed, InputError, bench
 from streams.rows import decode_row
@@ -101,7 +102,7 @@ def test_fills_are_valid_records_and_the_same_on_every_run() -> None:
     made = list(_records.fills(50, 10))
     assert made == list(_records.fills(50, 10))
     assert made != list(_records.fills(50, 10, seed=8))
-    decoded = [decode("fills", value) for _, value in made]
+    decoded = [fill for _, value in made if isinstance(fill := decode("fills", value), FillV1)]
     assert [key.decode() for key, _ in made] == [fill.account for fill in decoded]
     assert 50 == len({fill.event_id for fill in decoded})
 
