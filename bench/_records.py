@@ -6,6 +6,7 @@ batches, keyed to partitions as Kafka's default partitioner does. Refuses to kno
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterable, Iterator
 
@@ -47,6 +48,7 @@ def deposits(accounts: int, amount: str = "10000000") -> Iterator[KeyedRecord]:
         yield account.encode(), orjson.dumps(value)
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def partition_of(key: bytes, partitions: int) -> int:
     """Where Kafka's default partitioner puts a key."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)

@@ -12,11 +12,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import faust
 from faust.streams import Stream
+from faust.types import StreamT
 
 from streams.transport import acknowledge, broker_urls, coalesced_topic, faust_settings
 
@@ -65,11 +65,11 @@ def main() -> None:
     else:
 
         @app.agent(app.topic(topic_name, value_type=bytes, value_serializer="raw", allow_empty=True), name="receive")
-        async def records(stream: AsyncIterator[bytes]) -> None:
+        async def records(stream: StreamT[bytes]) -> None:
             async for value in stream:
                 tally.note([value])
 
-    @app.task
+    @app.task  # type: ignore[untyped-decorator]
     async def announce() -> None:
         while not app.consumer.assignment():
             await asyncio.sleep(0.05)

@@ -36,7 +36,7 @@ def consume_with(workers: int, count: int, accounts: int) -> Consumption:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fills", type=int, default=300_000)
+    parser.add_argument("--fills", type=int, default=600_000)
     parser.add_argument("--accounts", type=int, default=1_000)
     options = parser.parse_args()
     one, two = (consume_with(workers, options.fills, options.accounts) for workers in (1, 2))

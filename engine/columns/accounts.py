@@ -17,7 +17,7 @@ from engine.columns.arrays import MEMORY_MAX, TOPICS, AccountArrays, BalancePool
 from engine.columns.growth import lengthened, new_accounts, new_balances, new_memory, new_positions
 from engine.columns.names import UNKNOWN, Names
 from engine.columns.pools import fit_balances, fit_memory, fit_positions, release
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 from engine.errors import InvariantBroken
 from engine.outcomes import MarginStatus
 from engine.portfolio import HoldingColumns
@@ -55,7 +55,7 @@ class Ids:
         return self._ids[number]
 
 
-@compiled
+@allocation_free
 def _reset(
     accounts: AccountArrays, positions: PositionPool, balances: BalancePool, memory: MemoryPool, numbers: Int32s
 ) -> None:

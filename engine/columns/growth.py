@@ -6,9 +6,10 @@ the last underscore is the axis. Refuses to know when growing is due (``accounts
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.columns.arrays import (
     POOL_CLASSES,
@@ -25,7 +26,7 @@ TOTALS_COUNT = 6
 UNWRITTEN = {"shard_A": -1, "applied_AT": -1, "class_A": -1, "class_AT": -1}
 """What columns hold where nothing was written; all others hold 0."""
 
-Bundle = TypeVar("Bundle", AccountArrays, PositionPool, BalancePool, MemoryPool)
+Bundle = TypeVar("Bundle", bound=NamedTuple)
 
 
 def new_accounts() -> AccountArrays:
@@ -88,12 +89,14 @@ def new_memory() -> MemoryPool:
 
 def lengthened(bundle: Bundle, axis: str, length: int) -> Bundle:
     """``bundle`` with ``length`` entries along ``axis``, a letter; arrays without that axis stay the same objects."""
-    longer = {}
-    for name, array in bundle._asdict().items():
+    arrays: list[npt.NDArray[np.generic]] = []
+    for name, array in zip(bundle._fields, bundle, strict=True):
         if name.rpartition("_")[2].startswith(axis):
             grown = np.zeros((length, *array.shape[1:]), array.dtype)
             grown[: len(array)] = array
             if UNWRITTEN.get(name, 0):
                 grown[len(array) :] = UNWRITTEN[name]
-            longer[name] = grown
-    return bundle._replace(**longer)
+            arrays.append(grown)
+        else:
+            arrays.append(array)
+    return bundle._make(arrays)

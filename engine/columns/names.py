@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.columns.arrays import Int32s, Int64s, UInt8s, UInt64s
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 
 UNKNOWN = -1
 """What stands for a name that has no number."""
@@ -43,7 +43,7 @@ class NameArrays(NamedTuple):
     counts: Int64s
 
 
-@compiled
+@allocation_free
 def hash_of(buffer: UInt8s, start: int, stop: int) -> np.uint64:
     """A 64-bit hash of ``buffer[start:stop]``: eight bytes at a time, multiplied and folded (the finalizer of
     Ettinger's rrmxmx family), so that low bits depend on all bytes."""
@@ -66,7 +66,7 @@ def hash_of(buffer: UInt8s, start: int, stop: int) -> np.uint64:
     return mixed ^ (mixed >> _HALF)
 
 
-@compiled
+@allocation_free
 def _is_same(names: NameArrays, number: int, buffer: UInt8s, start: int, stop: int) -> bool:
     if names.length_N[number] != stop - start:
         return False
@@ -77,7 +77,7 @@ def _is_same(names: NameArrays, number: int, buffer: UInt8s, start: int, stop: i
     return True
 
 
-@compiled
+@allocation_free
 def _slot(names: NameArrays, hashed: np.uint64, buffer: UInt8s, start: int, stop: int) -> int:
     """The slot that holds the name, or the empty one where it would go."""
     mask = len(names.number_H) - 1
@@ -91,13 +91,13 @@ def _slot(names: NameArrays, hashed: np.uint64, buffer: UInt8s, start: int, stop
         slot = (slot + 1) & mask
 
 
-@compiled
+@allocation_free
 def find(names: NameArrays, buffer: UInt8s, start: int, stop: int) -> int:
     """The number of the name ``buffer[start:stop]``, or ``UNKNOWN``."""
     return int(names.number_H[_slot(names, hash_of(buffer, start, stop), buffer, start, stop)])
 
 
-@compiled
+@allocation_free
 def add(names: NameArrays, buffer: UInt8s, start: int, stop: int) -> int:
     """The number of the name ``buffer[start:stop]``, a new one if it has none; ``UNKNOWN`` if there is no space."""
     hashed = hash_of(buffer, start, stop)
@@ -128,7 +128,7 @@ def add(names: NameArrays, buffer: UInt8s, start: int, stop: int) -> int:
     return number
 
 
-@compiled
+@allocation_free
 def _vacate(names: NameArrays, slot: int) -> None:
     """Empty a slot and move up the names after it that would no longer be found: no tombstones."""
     mask = len(names.number_H) - 1
@@ -145,7 +145,7 @@ def _vacate(names: NameArrays, slot: int) -> None:
     names.number_H[empty] = FREE
 
 
-@compiled
+@allocation_free
 def remove(names: NameArrays, numbers: Int32s) -> int:
     """Release ``numbers``; returns how many of them were in use."""
     mask = len(names.number_H) - 1
@@ -167,7 +167,7 @@ def remove(names: NameArrays, numbers: Int32s) -> int:
     return released
 
 
-@compiled
+@allocation_free
 def _fill_table(names: NameArrays) -> None:
     """Enter every number in use into an empty table."""
     mask = len(names.number_H) - 1
@@ -179,7 +179,7 @@ def _fill_table(names: NameArrays) -> None:
             names.number_H[slot] = number
 
 
-@compiled
+@allocation_free
 def _compact(names: NameArrays, text: UInt8s) -> None:
     """Copy the bytes of the names in use to the front of ``text``."""
     used = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.columns.arrays import POOL_CLASSES, BalancePool, Int64s, MemoryPool, PositionPool
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 
 FULL = -1
 """No block of the size wanted, and no unused space for one."""
@@ -19,7 +19,7 @@ NONE = -1
 """A block class that stands for no block, and the end of a list of waiting ones."""
 
 
-@compiled
+@allocation_free
 def class_for(count: int) -> int:
     """The smallest k with 2^k >= ``count`` > 0."""
     size_class = 0
@@ -28,7 +28,7 @@ def class_for(count: int) -> int:
     return size_class
 
 
-@compiled
+@allocation_free
 def allocate(used: Int64s, free_head: Int64s, link: Int64s, size_class: int, capacity: int) -> int:
     """The start of a block of 2^``size_class`` entries, or ``FULL``.
 
@@ -46,7 +46,7 @@ def allocate(used: Int64s, free_head: Int64s, link: Int64s, size_class: int, cap
     return _split(free_head, link, size_class)
 
 
-@compiled
+@allocation_free
 def _split(free_head: Int64s, link: Int64s, size_class: int) -> int:
     """A block cut off the smallest bigger one that waits; its other parts wait on, each in its class."""
     bigger = size_class + 1
@@ -61,14 +61,14 @@ def _split(free_head: Int64s, link: Int64s, size_class: int) -> int:
     return start
 
 
-@compiled
+@allocation_free
 def free(free_head: Int64s, link: Int64s, start: int, size_class: int) -> None:
     """Give a block back. Its entries are void from now on."""
     link[start] = free_head[size_class]
     free_head[size_class] = start
 
 
-@compiled
+@allocation_free
 def fit_positions(pool: PositionPool, account: int, count: int) -> bool:
     """See that the block of ``account`` has room for ``count`` > 0 positions, moving what it holds to a bigger one
     if it has not; False, with nothing changed, if the pool is full."""
@@ -93,7 +93,7 @@ def fit_positions(pool: PositionPool, account: int, count: int) -> bool:
     return True
 
 
-@compiled
+@allocation_free
 def fit_balances(pool: BalancePool, account: int, count: int) -> bool:
     """As ``fit_positions``, for ``count`` > 0 entries of balances and totals."""
     old_class = int(pool.class_A[account])
@@ -117,7 +117,7 @@ def fit_balances(pool: BalancePool, account: int, count: int) -> bool:
     return True
 
 
-@compiled
+@allocation_free
 def fit_memory(pool: MemoryPool, account: int, topic: int, count: int) -> bool:
     """As ``fit_positions``, for a ring of ``count`` remembered events, 0 < count <= ``MEMORY_MAX``. A ring that can
     still grow has its oldest entry first, so it moves as it is."""
@@ -140,7 +140,7 @@ def fit_memory(pool: MemoryPool, account: int, topic: int, count: int) -> bool:
     return True
 
 
-@compiled
+@allocation_free
 def release(positions: PositionPool, balances: BalancePool, memory: MemoryPool, account: int) -> None:
     """Give all blocks of ``account`` back: it holds and remembers nothing."""
     if positions.class_A[account] != NONE:

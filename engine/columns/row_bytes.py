@@ -23,7 +23,7 @@ import numpy as np
 
 from engine.columns.arrays import MEMORY_MAX, TOPICS, Int64s, UInt8s
 from engine.columns.pools import class_for
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 
 ROW_FORMAT = 2
 COUNTERS = 4
@@ -61,31 +61,31 @@ _FACTOR = np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(32)
 
 
-@compiled
+@allocation_free
 def low_half(word: int) -> int:
     """Bits 0-31."""
     return word & LOW
 
 
-@compiled
+@allocation_free
 def high_half(word: int) -> int:
     """Bits 32-63."""
     return (word >> 32) & LOW
 
 
-@compiled
+@allocation_free
 def remembered(first_word: int, topic: int) -> int:
     """Number of remembered events of ``topic``, from word 0."""
     return (first_word >> (16 + 8 * topic)) & 255
 
 
-@compiled
+@allocation_free
 def read_u16(buffer: UInt8s, at: int) -> int:
     """The 2 bytes at ``at``."""
     return int(buffer[np.uintp(at)]) | int(buffer[np.uintp(at + 1)]) << 8
 
 
-@compiled
+@allocation_free
 def write_text(buffer: UInt8s, at: int, text: UInt8s, start: int, length: int) -> int:
     """Copy ``length`` bytes of ``text``; where the next go."""
     # Unsigned indices spare the test for one from the end, which a negative index would mean.
@@ -94,7 +94,7 @@ def write_text(buffer: UInt8s, at: int, text: UInt8s, start: int, length: int) -
     return at + length
 
 
-@compiled
+@allocation_free
 def write_id(buffer: UInt8s, at: int, text: UInt8s, start: int, length: int) -> int:
     """Write an id of ``length`` <= ``ID_BYTES_MAX`` bytes; where the next go."""
     buffer[np.uintp(at)] = length & 255
@@ -102,7 +102,7 @@ def write_id(buffer: UInt8s, at: int, text: UInt8s, start: int, length: int) -> 
     return write_text(buffer, at + 2, text, start, length)
 
 
-@compiled
+@allocation_free
 def checksum(words: Int64s, start: int, stop: int) -> int:
     """32 bits over the row ``words[start:stop]`` except over themselves. Each word is mixed in by a bijection of 64
     bits, so that no change within one word goes unnoticed before the last fold."""
@@ -114,7 +114,7 @@ def checksum(words: Int64s, start: int, stop: int) -> int:
     return int(np.int64((mixed * _FACTOR) >> _HALF))
 
 
-@compiled
+@allocation_free
 def _is_utf8(buffer: UInt8s, start: int, stop: int) -> bool:
     """Well-formed by table 3-7 of the Unicode standard: no overlong forms, no surrogates."""
     at = start
@@ -140,7 +140,7 @@ def _is_utf8(buffer: UInt8s, start: int, stop: int) -> bool:
     return True
 
 
-@compiled
+@allocation_free
 def _is_before(buffer: UInt8s, first: int, second: int) -> bool:
     """Whether the id written at ``first`` is less than the one at ``second``."""
     first_length, second_length = read_u16(buffer, first), read_u16(buffer, second)
@@ -151,7 +151,7 @@ def _is_before(buffer: UInt8s, first: int, second: int) -> bool:
     return first_length < second_length
 
 
-@compiled
+@allocation_free
 def _check_ids(buffer: UInt8s, at: int, stop: int, count: int) -> int:
     """Where ``count`` ids end that begin at ``at``, or minus what is wrong."""
     before = -1
@@ -170,7 +170,7 @@ def _check_ids(buffer: UInt8s, at: int, stop: int, count: int) -> int:
     return at
 
 
-@compiled
+@allocation_free
 def _check_header(words: Int64s, start: int, stop: int) -> int:
     """0, or what is wrong with the frame of the row: its format, length and checksum."""
     if stop == start or words[start] & 255 != ROW_FORMAT:
@@ -182,7 +182,7 @@ def _check_header(words: Int64s, start: int, stop: int) -> int:
     return 0 if high_half(words[start + 1]) == checksum(words, start, stop) else CHECKSUM
 
 
-@compiled
+@allocation_free
 def _check_values(words: Int64s, start: int) -> int:
     """0, or what is wrong with the values of a row that has as many words as it says."""
     if (words[start] >> 8) & 255 > STATUS_MAX:
@@ -198,7 +198,7 @@ def _check_values(words: Int64s, start: int) -> int:
     return 0
 
 
-@compiled
+@allocation_free
 def text_start(words: Int64s, start: int) -> int:
     """The word where the texts of the row begin."""
     events = 0
@@ -208,7 +208,7 @@ def text_start(words: Int64s, start: int) -> int:
     return start + HEADER_WORDS + positions * POSITION_WORDS + balances * BALANCE_WORDS + events * EVENT_WORDS
 
 
-@compiled
+@allocation_free
 def _add_space(words: Int64s, start: int, space: Int64s) -> None:
     """Add what the row needs to ``space``."""
     positions, balances = low_half(words[start + 2]), high_half(words[start + 2])
@@ -224,7 +224,7 @@ def _add_space(words: Int64s, start: int, space: Int64s) -> None:
     space[IDS_MAX] = max(space[IDS_MAX], positions + balances)
 
 
-@compiled
+@allocation_free
 def check_row(buffer: UInt8s, words: Int64s, start: int, stop: int, space: Int64s) -> int:
     """The byte where the cold part of the row ``words[start:stop]`` begins, or minus what is wrong. ``buffer`` are
     the same bytes. Adds what the row needs to ``space``. A row that passes may be read without further checks."""

@@ -54,7 +54,7 @@ from engine.columns.row_bytes import (
     write_id,
     write_text,
 )
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 from engine.errors import InvariantBroken
 
 CHUNK = 4096
@@ -97,7 +97,7 @@ def _bundles(columns: AccountColumns) -> _Bundles:
 # From columns to rows.
 
 
-@compiled
+@allocation_free
 def _words_of(held: _Bundles, number: int, cold_bytes: int) -> int:
     """Words of the row, or -1 if an id is too long for one."""
     account_bytes = int(held.names.length_N[number])
@@ -120,7 +120,7 @@ def _words_of(held: _Bundles, number: int, cold_bytes: int) -> int:
     return words if longest <= ID_BYTES_MAX else -1
 
 
-@compiled
+@allocation_free
 def _measure(held: _Bundles, numbers: Int32s, cold_stops: Int64s, stops: Int64s) -> int:
     """Put into ``stops`` the word where each row ends, after a 0; the place of a row that cannot be written, or the
     number of rows."""
@@ -132,7 +132,7 @@ def _measure(held: _Bundles, numbers: Int32s, cold_stops: Int64s, stops: Int64s)
     return len(numbers)
 
 
-@compiled
+@allocation_free
 def _write_counters(accounts: AccountArrays, number: int, words: Int64s, start: int) -> None:
     words[start + COUNTERS] = accounts.status_changes_A[number]
     words[start + COUNTERS + 1] = accounts.liquidation_sequence_A[number]
@@ -143,7 +143,7 @@ def _write_counters(accounts: AccountArrays, number: int, words: Int64s, start: 
         words[start + WATERMARKS + topic] = accounts.applied_AT[number, topic]
 
 
-@compiled
+@allocation_free
 def _write_holdings(positions: PositionPool, balances: BalancePool, number: int, words: Int64s, at: int) -> int:
     """Write the numbers of positions and balances; the word after them."""
     start = int(positions.start_A[number])
@@ -161,7 +161,7 @@ def _write_holdings(positions: PositionPool, balances: BalancePool, number: int,
     return at
 
 
-@compiled
+@allocation_free
 def _write_memory(pool: MemoryPool, number: int, words: Int64s, at: int) -> int:
     """Write the remembered events; the word after them."""
     for topic in range(len(TOPICS)):
@@ -174,7 +174,7 @@ def _write_memory(pool: MemoryPool, number: int, words: Int64s, at: int) -> int:
     return at
 
 
-@compiled
+@allocation_free
 def _write_ids(held: _Bundles, number: int, out: UInt8s, at: int) -> int:
     """Write the ids of account, positions and balances; the byte after them."""
     names = held.names
@@ -192,7 +192,7 @@ def _write_ids(held: _Bundles, number: int, out: UInt8s, at: int) -> int:
     return at
 
 
-@compiled
+@allocation_free
 def _write_rows(
     held: _Bundles, numbers: Int32s, cold: UInt8s, cold_stops: Int64s, stops: Int64s, out: UInt8s, words: Int64s
 ) -> None:
@@ -254,7 +254,7 @@ def _encode_chunk(columns: AccountColumns, numbers: Int32s) -> list[bytes]:
 # From rows to columns.
 
 
-@compiled
+@allocation_free
 def _check_rows(buffer: UInt8s, words: Int64s, stops: Int64s, cold_starts: Int64s, space: Int64s) -> int:
     """Check all rows; the place of the first that is none, ``cold_starts`` then holding minus what is wrong."""
     for row in range(len(stops) - 1):
@@ -264,7 +264,7 @@ def _check_rows(buffer: UInt8s, words: Int64s, stops: Int64s, cold_starts: Int64
     return len(stops) - 1
 
 
-@compiled
+@allocation_free
 def _number_ids(ids: NameArrays, buffer: UInt8s, at: int, numbers: Int32s) -> int:
     """Number as many ids as ``numbers`` has entries; the byte after them, or -1 if the table is full."""
     for entry in range(len(numbers)):
@@ -276,7 +276,7 @@ def _number_ids(ids: NameArrays, buffer: UInt8s, at: int, numbers: Int32s) -> in
     return at
 
 
-@compiled
+@allocation_free
 def _read_counters(accounts: AccountArrays, number: int, words: Int64s, start: int) -> None:
     accounts.status_A[number] = (words[start] >> 8) & 255
     accounts.status_changes_A[number] = words[start + COUNTERS]
@@ -288,7 +288,7 @@ def _read_counters(accounts: AccountArrays, number: int, words: Int64s, start: i
         accounts.applied_AT[number, topic] = words[start + WATERMARKS + topic]
 
 
-@compiled
+@allocation_free
 def _read_positions(pool: PositionPool, number: int, instruments: Int32s, words: Int64s, at: int) -> int:
     """Read the numbers of positions in ``instruments``; the word after them."""
     count = len(instruments)
@@ -305,7 +305,7 @@ def _read_positions(pool: PositionPool, number: int, instruments: Int32s, words:
     return at
 
 
-@compiled
+@allocation_free
 def _read_balances(pool: BalancePool, number: int, assets: Int32s, words: Int64s, at: int) -> int:
     """Read the amounts of balances in ``assets``; the word after them."""
     count = len(assets)
@@ -322,7 +322,7 @@ def _read_balances(pool: BalancePool, number: int, assets: Int32s, words: Int64s
     return at
 
 
-@compiled
+@allocation_free
 def _read_memory(pool: MemoryPool, number: int, first_word: int, words: Int64s, at: int) -> None:
     for topic in range(len(TOPICS)):
         count = remembered(first_word, topic)
@@ -336,7 +336,7 @@ def _read_memory(pool: MemoryPool, number: int, first_word: int, words: Int64s, 
         pool.count_AT[number, topic] = count
 
 
-@compiled
+@allocation_free
 def _load_rows(
     held: _Bundles,
     buffer: UInt8s,

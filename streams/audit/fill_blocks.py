@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.audit import fill_scan
+from streams.audit.amount_scan import Pool, pool_of
 from streams.audit.blocks import Block, Piece, encode_texts
-from streams.audit.fill_scan import FillColumns, Pool, empty_columns, scan_fills
+from streams.audit.fill_scan import FillColumns, empty_columns, scan_fills
 from streams.audit.records import RecordColumns
 from streams.audit.rows import Row, row_for
 from streams.audit.tables import FILLS
@@ -35,10 +36,7 @@ def fill_block(partition: int, records: RecordColumns) -> tuple[Block, list[Row]
 
 def _pool(texts: Sequence[bytes | None]) -> Pool:
     """Absent ones are empty, which no contract allows as key or value: the scanner leaves them."""
-    present = [text or b"" for text in texts]
-    start_R = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, present), dtype=np.int64, count=len(texts)), out=start_R[1:])
-    return Pool(np.frombuffer(b"".join(present), dtype=np.uint8), start_R)
+    return pool_of([text or b"" for text in texts])
 
 
 def _block(

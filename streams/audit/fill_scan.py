@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import compiled
+from streams.audit.amount_scan import Pool, scaled_amount
 
 EVENT_ID, ACCOUNT, INSTRUMENT, SIDE, QUANTITY, PRICE, FEE, TRADE_TIME, COMMAND_ID, VERSION = range(10)
 """Positions of the members in the canonical order, the version last."""
@@ -26,22 +27,13 @@ _NAME_START_N: Final = np.cumsum([0, *map(len, _NAMES)]).astype(np.int64)
 _REQUIRED: Final = (1 << _MEMBERS) - 1 - (1 << FEE) - (1 << COMMAND_ID)
 _VALUE_BYTES_MAX: Final = 65_536
 _MICROS_MAX: Final = 4_102_444_800_000_000
-_INTEGER_DIGITS_MAX: Final = 19
-_SCALE: Final = 18
 
-_QUOTE, _COMMA, _COLON, _OPEN, _CLOSE, _DOT, _MINUS = (ord(sign) for sign in '",:{}.-')
+_QUOTE, _COMMA, _COLON, _OPEN, _CLOSE, _MINUS = (ord(sign) for sign in '",:{}-')
 _ZERO, _NINE = ord("0"), ord("9")
 _SIDES: Final = np.frombuffer(b"buysell", dtype=np.uint8)
 _NULL: Final = np.frombuffer(b"null", dtype=np.uint8)
 _IS_LETTER: Final = np.array([chr(code).isascii() and chr(code).isalnum() for code in range(256)])
 _IS_IDENTIFIER: Final = _IS_LETTER | np.isin(np.arange(256), [ord(sign) for sign in "._:/-"])
-
-
-class Pool(NamedTuple):
-    """Byte strings one after another: string ``r`` is ``bytes_B[start_R[r]:start_R[r + 1]]``."""
-
-    bytes_B: NDArray[np.uint8]
-    start_R: NDArray[np.int64]
 
 
 class FillColumns(NamedTuple):
@@ -162,55 +154,12 @@ def _fields(text: NDArray[np.uint8], span_FT: NDArray[np.int64], into: FillColum
     for amount in range(2):
         if text[span_FT[QUANTITY + amount, 0]] == _MINUS:
             return False
-        if not _decimal(text, span_FT[QUANTITY + amount, 0], span_FT[QUANTITY + amount, 1], scaled_AL[amount]):
+        if not scaled_amount(text, span_FT[QUANTITY + amount, 0], span_FT[QUANTITY + amount, 1], scaled_AL[amount]):
             return False
         if scaled_AL[amount, 0] == 0 and scaled_AL[amount, 1] == 0:
             return False
     fee = span_FT[FEE]
-    return fee[0] == 0 or _decimal(text, fee[0], fee[1], scaled_AL[2])
-
-
-@compiled
-def _decimal(text: NDArray[np.uint8], at: int, end: int, scaled_L: NDArray[np.uint64]) -> bool:
-    """Decimal text times 10**18 in 128 bits; false unless it is spelled as contracts ask."""
-    is_negative = at < end and text[at] == _MINUS
-    if is_negative:
-        at += 1
-    whole = at
-    low, high = np.uint64(0), np.uint64(0)
-    while at < end and _ZERO <= text[at] <= _NINE:
-        low, high = _ten_times_plus(low, high, np.uint64(text[at] - _ZERO))
-        at += 1
-        if at - whole > _INTEGER_DIGITS_MAX:
-            return False
-    if at == whole or (at - whole > 1 and text[whole] == _ZERO):
-        return False
-    decimals = 0
-    if at < end:
-        if text[at] != _DOT or not 1 <= end - at - 1 <= _SCALE:
-            return False
-        for digit in range(at + 1, end):
-            if not _ZERO <= text[digit] <= _NINE:
-                return False
-            low, high = _ten_times_plus(low, high, np.uint64(text[digit] - _ZERO))
-        decimals = end - at - 1
-    for _ in range(_SCALE - decimals):
-        low, high = _ten_times_plus(low, high, np.uint64(0))
-    if is_negative:
-        low, high = ~low + np.uint64(1), ~high + np.uint64(low == 0)
-    scaled_L[0], scaled_L[1] = low, high
-    return True
-
-
-@compiled
-def _ten_times_plus(low: np.uint64, high: np.uint64, digit: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Ten times a 128-bit number plus a digit."""
-    half = np.uint64(0xFFFFFFFF)
-    shift = np.uint64(32)
-    ten = np.uint64(10)
-    lower = (low & half) * ten + digit
-    upper = (low >> shift) * ten + (lower >> shift)
-    return (upper << shift) | (lower & half), high * ten + (upper >> shift)
+    return fee[0] == 0 or scaled_amount(text, fee[0], fee[1], scaled_AL[2])
 
 
 @compiled

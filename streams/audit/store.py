@@ -14,6 +14,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any, Final, Protocol
 
 from streams.audit.blocks import Block
+from streams.audit.bulk import encode_bulk
 from streams.audit.errors import AuditRefused, ValueUnfit
 from streams.audit.native import encode_values
 from streams.audit.rows import Row
@@ -148,7 +149,13 @@ def block_of(table: Table, rows: Sequence[Row] | Block) -> Block:
     """The rows as encoded columns; raises ``ValueUnfit``."""
     if isinstance(rows, Block):
         return rows
-    return Block(table, len(rows), tuple(encode_values(column.type, values) for column, values in fitted(table, rows)))
+    quick = [
+        encode_bulk(column.type, values) for column, values in zip(table.columns, zip(*rows, strict=True), strict=True)
+    ]
+    bodies = tuple(body for body in quick if body is not None)
+    if len(bodies) < len(quick):
+        bodies = tuple(encode_values(column.type, values) for column, values in fitted(table, rows))
+    return Block(table, len(rows), bodies)
 
 
 def _first_unfit(fit: Callable[[Any], Any], is_array: bool, values: Sequence[Any]) -> object:

@@ -38,6 +38,7 @@ from streams.state.row_store import PartitionRows, RowStore
 from streams.state.takeover import claim
 from streams.state.tenure import Encode, Tenure, WriterParts
 from streams.transport.coalescing import coalesce, coalescing_transport
+from streams.transport.heap import settle_heap
 from streams.transport.record_batch import RecordBatch
 
 PartitionRecovered = Callable[[int, Mapping[bytes, bytes]], Awaitable[None] | None]
@@ -276,6 +277,8 @@ class RowTable(Table[bytes, bytes]):
                 for outcome in await asyncio.gather(*takeovers, return_exceptions=True):
                     if outcome is not None:
                         raise outcome
+                if partitions:
+                    settle_heap()
         except OwnershipLost as lost:
             self.log.info("Takeover abandoned: %s", lost)
             if generation == self.app.consumer_generation_id and not self.app.should_stop:

@@ -20,6 +20,7 @@ from mode.utils.queues import ThrowableQueue
 
 from streams.errors import DurabilityLost, LedgerHole, OwnershipLost
 from streams.transport.fetch import FetchThread
+from streams.transport.heap import settle_heap
 from streams.transport.lag import Lag, lag_line
 from streams.transport.ledger import ChainLedger
 from streams.transport.record_batch import RecordBatch
@@ -27,6 +28,7 @@ from streams.transport.record_batch import RecordBatch
 if TYPE_CHECKING:
     from streams.transport.coalescing import CoalescingTransport
 
+_SETTLE_S = 5.0
 _LAG_REPORT_S = 10.0
 _LAG_WARNING_S = 5.0
 
@@ -156,6 +158,12 @@ class CoalescingConsumer(driver.Consumer):
             lags = self.lags()
             is_late = any(lag.seconds > _LAG_WARNING_S for lag in lags.values())
             self.log.log(logging.WARNING if is_late else logging.INFO, lag_line(lags))
+
+    @Service.task
+    async def _settle_heap(self) -> None:
+        """Once, after the start; tables do it again whenever they have taken partitions over."""
+        await self.sleep(_SETTLE_S)
+        settle_heap()
 
     def _forget_delivered(self) -> None:
         self._abandoned_at = None

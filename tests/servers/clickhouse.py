@@ -83,6 +83,13 @@ class ClickHouseProcess:
         """The server's address as the audit store wants it."""
         return f"clickhouse://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def pid(self) -> int:
+        """The process's id; raises ``ServerUnavailable`` unless it was started."""
+        if self._process is None:
+            raise ServerUnavailable("the server was not started")
+        return self._process.pid
+
     def start(self) -> None:
         """Start the process and wait until it answers; raises ``ServerUnavailable`` with the server's last words."""
         command = [self._binary, f"--config-file={self._root}/config.xml"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bench import _commands, _environment, _machine, _peer_process, _records, _rows
+from bench import _commands, _environment, _machine, _peer_process, _records, _rows, _scaling
 from schemas.codec import decode
+from schemas.events.fills import FillV1
 from streams import runner
 from streams.cli_commands import CommandFailed, InputError, bench
 from streams.rows import decode_row
@@ -100,7 +102,7 @@ def test_fills_are_valid_records_and_the_same_on_every_run() -> None:
     made = list(_records.fills(50, 10))
     assert made == list(_records.fills(50, 10))
     assert made != list(_records.fills(50, 10, seed=8))
-    decoded = [decode("fills", value) for _, value in made]
+    decoded = [fill for _, value in made if isinstance(fill := decode("fills", value), FillV1)]
     assert [key.decode() for key, _ in made] == [fill.account for fill in decoded]
     assert 50 == len({fill.event_id for fill in decoded})
 
@@ -152,3 +154,22 @@ def test_cpu_time_of_a_process_grows_with_its_work() -> None:
     sum(number * number for number in range(2_000_000))
     assert before < _machine.cpu_seconds(os.getpid())
     assert _machine.resident_bytes(os.getpid()) > 1 << 20
+
+
+def test_the_page_about_scaling_says_what_its_formulas_say() -> None:
+    text = _scaling.PAGE.read_text(encoding="utf-8")
+    assert text == _scaling.rewritten(text), "run python -m bench._scaling"
+    assert 3 == len(_scaling.venues(text))
+
+
+def test_the_model_of_scaling_adds_up() -> None:
+    """One worker of one core by hand: 1,000 fills of 100 µs, 10 marks of 100 µs + 1,000 accounts x 0.1 µs."""
+    text = _scaling.PAGE.read_text(encoding="utf-8")
+    costs = {**_scaling.measured(text), "fill_us": 60.0, "row_us": 40.0, "mark_us": 100.0, "mark_account_us": 0.1}
+    venue = {**_scaling.venues(text)[0], "accounts": 1000.0, "fills": 1000.0, "marks": 10.0, "partitions": 4.0}
+    found = _scaling.derived(costs, venue)
+    assert (1, 0.25, 1000.0) == (found["workers"], found["workers_per_partition"], found["accounts_per_worker"])
+    assert pytest.approx(10 * (100 + 100) / 1e6) == found["mark_share_of_a_core"]
+    assert pytest.approx(1000 * costs["row_bytes"] / 1e6) == found["changelog_mb_s"]
+    flooded = _scaling.derived(costs, {**venue, "marks": 5000.0})
+    assert math.isinf(flooded["workers"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from random import Random
 
@@ -11,7 +12,7 @@ import pytest
 
 from engine import MarginEngine
 from engine.books import intake
-from engine.books.account import AccountBook, OpenCommand
+from engine.books.account import AccountBook, OpenCommand, Position, Totals
 from engine.books.funding import funding_index
 from engine.books.positions import apply_fill, fill_fault
 from engine.columns.accounts import AccountColumns
@@ -21,6 +22,7 @@ from engine.columns.fills import (
     END,
     OFF_LOT,
     RECORD,
+    TAKEN,
     FillLane,
     outcome_of,
 )
@@ -51,6 +53,16 @@ ODD = (
 )
 LISTED = (*INSTRUMENTS, *ODD, *ALTS)
 ASSETS = ("USD", "BTC", "USDC", "EUR", "AAA", "ZZZ")
+EDGES = tuple(
+    AccountBook(
+        f"edge{number}",
+        positions={"BTC-PERP": Position(10 * E8, 200_000 * E8, 0)},
+        totals={"USD": totals, "BTC": totals},
+    )
+    for number, totals in ((1, Totals(realized_pnl_e8=INT64_MAX - 1)), (2, Totals(funding_paid_e8=INT64_MAX - 1)))
+)
+"""Accounts with one cumulative total at the edge of its range."""
+
 PRICES = {"BTC": 20_000, "ETH": 1_500, "ALT": 3, "ODD": 20_000}
 
 
@@ -129,7 +141,9 @@ class Twin:
             outcomes.append(self._apply_record(fills[stop.next], seen))
             at = stop.next + 1
         touched, moved = self.lane.take_touched()
-        assert len(set(touched)) == len(touched) and set(moved) <= set(touched)
+        assert len(set(touched)) == len(touched)
+        taken = columns.account_N[outcome_N == TAKEN]
+        assert sorted(moved) == sorted(set(taken)) and set(moved) <= set(touched)
         return outcomes, seen | {self.columns.name(number) for number in touched}
 
     def _apply_record(self, fill: Fill, seen: set[str]) -> Outcome:
@@ -266,7 +280,9 @@ def test_columns_and_engine_agree_on_any_stream(seed: int) -> None:
     twin.list_instruments(*early)
     twin.list_assets(*random.sample(ASSETS, len(ASSETS)))
     twin.load(AccountBook("cold", open_commands={"c1": OpenCommand("BTC-PERP", E8, 0, 0)}))
-    stream = Stream(seed, ("ann", "bob", "cold", "dan"), held, 0.3 if seed % 3 else 0.05)
+    for edge in EDGES:
+        twin.load(deepcopy(edge))
+    stream = Stream(seed, ("ann", "bob", "cold", "dan", "edge1", "edge2"), held, 0.3 if seed % 3 else 0.05)
     for step in range(4):
         for feed in sorted({terms.mark_feed for terms in held}):
             if random.random() < 0.5:

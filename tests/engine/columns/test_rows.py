@@ -16,7 +16,9 @@ from engine.columns.row_bytes import HEADER_WORDS, PROBLEMS, ROW_FORMAT, STATUS_
 from engine.columns.rows import CHUNK, DamagedRow, decode, encode
 from engine.errors import InvariantBroken
 from engine.outcomes import MarginStatus
+from tests.builders import deposit, engine
 from tests.engine.columns.column_books import assert_same, book_of, books
+from tests.engine.workload import ACCOUNTS, Workload
 
 
 def columns_of(*made: AccountBook) -> AccountColumns:
@@ -233,3 +235,23 @@ def test_no_forged_row_harms(data: st.DataObject) -> None:
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_no_row(data: bytes) -> None:
     assert refused(data)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_book_that_the_engine_makes_comes_back(seed: int) -> None:
+    workload, made, columns = Workload(seed), engine(), AccountColumns()
+    made.step([deposit(account, "USD", 20_000, 0) for account in ACCOUNTS])
+    workload.batch(0)
+    for _ in range(12):
+        workload.observe(made.step(workload.batch(25)))
+        for account in made.accounts():
+            book = made.book(account)
+            assert book is not None
+            number = columns.number(account)
+            columns.put(columns.open(account, 0) if number < 0 else number, book)
+            assert_same(book, columns.book(columns.number(account)))
+    assert any(book.positions for book in map(columns.book, columns.numbers().tolist()))
+    loaded = AccountColumns()
+    numbers = decode(loaded, encode(columns, columns.numbers()), 0)
+    for number in numbers.tolist():
+        assert_same(columns.book(columns.number(loaded.name(number))), loaded.book(number))
