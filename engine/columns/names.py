@@ -195,7 +195,7 @@ def _compact(names: NameArrays, text: UInt8s) -> None:
     names.counts[WASTED] = 0
 
 
-@compiled
+@allocation_free
 def _join(names: NameArrays, numbers: Int32s, joined: UInt8s) -> None:
     """The names of ``numbers``, one after another."""
     at = 0

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 from engine.pricing.axes import Bools, Floats, Ints
 from engine.risk.row_arrays import NO_UNDERLYING, RowArrays
 from engine.units import E12
@@ -59,16 +59,37 @@ class Anchors(NamedTuple):
     weight: Floats
 
 
-def new_anchors(rows: RowArrays, fixed_C: Bools, weight: float) -> Anchors:
-    """Anchors at the present ``rows``. ``fixed_C`` marks assets whose price never moves."""
+def new_anchors(rows: RowArrays, fixed_C: Bools, underlyings: int, weight: float) -> Anchors:
+    """Anchors at the present ``rows``, of ``underlyings`` underlyings. ``fixed_C`` marks assets whose price never
+    moves."""
+    made = _blank(rows, fixed_C, underlyings, weight)
+    for group in range(made.newest_G.size):
+        anchor(made, rows, group, 0)
+    return made
+
+
+def extended(anchors: Anchors, rows: RowArrays, fixed_C: Bools) -> Anchors:
+    """The anchors with the rows that were added to ``rows``, which nobody with a band holds yet."""
+    underlyings = anchors.newest_G.size - anchors.group_C.size
+    made = _blank(rows, fixed_C, underlyings, float(anchors.weight[0]))
+    for name, old in anchors._asdict().items():
+        if name not in ("group_I", "group_C", "row_start_G", "rows", "weight"):
+            getattr(made, name)[tuple(slice(length) for length in old.shape)] = old
+    for i in range(anchors.group_I.size, made.group_I.size):
+        measure_instrument(made, rows, i)
+    for c in range(anchors.group_C.size, made.group_C.size):
+        measure_asset(made, rows, c)
+    return made
+
+
+def _blank(rows: RowArrays, fixed_C: Bools, underlyings: int, weight: float) -> Anchors:
     instruments, assets, scenarios = rows.value_I.size, rows.price_C.size, rows.pnl_IS.shape[1]
-    underlyings = 1 + int(max(rows.underlying_I.max(initial=-1), rows.underlying_C.max(initial=-1)))
     alone_C = np.where(fixed_C, NO_GROUP, underlyings + np.arange(assets))
     group_C = np.where(rows.underlying_C == NO_UNDERLYING, alone_C, rows.underlying_C)
     groups = underlyings + assets
     group_R = np.concatenate([rows.underlying_I, group_C])
     members = np.argsort(group_R, kind="stable")
-    made = Anchors(
+    return Anchors(
         group_I=rows.underlying_I.copy(),
         group_C=group_C.astype(np.int64),
         row_start_G=np.searchsorted(group_R[members], np.arange(groups + 1)).astype(np.int64),
@@ -92,12 +113,9 @@ def new_anchors(rows: RowArrays, fixed_C: Bools, weight: float) -> Anchors:
         members_GE=np.zeros((groups, ANCHORS), np.int32),
         weight=np.array([weight]),
     )
-    for group in range(groups):
-        anchor(made, rows, group, 0)
-    return made
 
 
-@compiled
+@allocation_free
 def anchor(anchors: Anchors, rows: RowArrays, group: int, e: int) -> None:
     """Set anchor ``e`` of a group to the present rows."""
     for member in range(anchors.row_start_G[group], anchors.row_start_G[group + 1]):
@@ -111,7 +129,7 @@ def anchor(anchors: Anchors, rows: RowArrays, group: int, e: int) -> None:
     anchors.newest_G[group] = e
 
 
-@compiled
+@allocation_free
 def _copy_instrument(anchors: Anchors, rows: RowArrays, i: int, e: int) -> None:
     if anchors.scale_I[i] == 0.0 and rows.priced_I[i]:
         contract = rows.multiplier_I[i] * rows.index_price_I[i] * rows.settlement_price_I[i]
@@ -126,7 +144,7 @@ def _copy_instrument(anchors: Anchors, rows: RowArrays, i: int, e: int) -> None:
     anchors.up_EI[e, i] = 0.0
 
 
-@compiled
+@allocation_free
 def _copy_asset(anchors: Anchors, rows: RowArrays, c: int, e: int) -> None:
     if anchors.scale_C[c] == 0.0 and rows.priced_C[c]:
         anchors.scale_C[c] = rows.price_C[c]
@@ -137,7 +155,7 @@ def _copy_asset(anchors: Anchors, rows: RowArrays, c: int, e: int) -> None:
     anchors.up_EC[e, c] = 0.0
 
 
-@compiled
+@allocation_free
 def measure_instrument(anchors: Anchors, rows: RowArrays, i: int) -> None:
     """Distances of a row from all anchors of its group. A row priced for the first time has moved from nowhere."""
     if anchors.scale_I[i] == 0.0:
@@ -159,7 +177,7 @@ def measure_instrument(anchors: Anchors, rows: RowArrays, i: int) -> None:
         anchors.up_EI[e, i] = (max(high, 0.0) + either) / anchors.scale_I[i]
 
 
-@compiled
+@allocation_free
 def _funding(anchors: Anchors, rows: RowArrays, i: int, e: int) -> float:
     """The most that funding since the anchor can have moved a contract by, with the loss on it in any scenario."""
     if rows.funding_multiplier_I[i] == 0.0:
@@ -171,10 +189,11 @@ def _funding(anchors: Anchors, rows: RowArrays, i: int, e: int) -> float:
     share = 0.0
     for s in range(rows.settlement_pnl_IS.shape[1]):
         share = max(share, abs(rows.settlement_pnl_IS[i, s]))
-    return accrued * bound * (1.0 + anchors.weight[0] * share / rows.settlement_price_I[i])
+    funding: float = accrued * bound * (1.0 + anchors.weight[0] * share / rows.settlement_price_I[i])
+    return funding
 
 
-@compiled
+@allocation_free
 def measure_asset(anchors: Anchors, rows: RowArrays, c: int) -> None:
     """Distances of an asset's row from all anchors of its group."""
     if anchors.scale_C[c] == 0.0:
@@ -194,7 +213,7 @@ def measure_asset(anchors: Anchors, rows: RowArrays, c: int) -> None:
         anchors.up_EC[e, c] = max(high, 0.0) / anchors.scale_C[c]
 
 
-@compiled
+@allocation_free
 def gauge(anchors: Anchors, instruments: int, group: int) -> None:
     """The largest distances of a group's rows, for every anchor in use."""
     for e in range(anchors.fall_GE.shape[1]):

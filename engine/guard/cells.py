@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 
 Floats1 = npt.NDArray[np.float64]
 Int32s = npt.NDArray[np.int32]
@@ -88,17 +88,19 @@ def with_room(cells: Cells, entries: int, accounts: int, lists: int) -> Cells:
     return cells
 
 
-@compiled
+@allocation_free
 def step_of(edge: float) -> int:
     """The cell of ``edge`` inside its list; smaller edges have no larger cells."""
     if edge <= 0.0:
         return 0
+    if edge >= 2.0**OCTAVES_ABOVE:
+        return CELLS - 1
     mantissa, exponent = frexp(edge)  # edge = mantissa x 2^exponent, 0.5 <= mantissa < 1
     step = (exponent + OCTAVES_BELOW) * STEPS_PER_OCTAVE + int((mantissa - 0.5) * 2 * STEPS_PER_OCTAVE)
     return max(0, min(step, CELLS - 1))
 
 
-@compiled
+@allocation_free
 def insert(cells: Cells, account: int, list_: int, edge: float) -> None:
     """Give ``account`` an entry; there must be a waiting one."""
     entry = cells.free[0]
@@ -120,7 +122,7 @@ def insert(cells: Cells, account: int, list_: int, edge: float) -> None:
     cells.least[list_] = min(cells.least[list_], edge)
 
 
-@compiled
+@allocation_free
 def take_away(cells: Cells, account: int, members: Int32s) -> None:
     """Take all entries of ``account`` away. ``members`` counts entries by pairs of lists, two lists in a row."""
     entry = cells.first_A[account]
@@ -141,7 +143,7 @@ def take_away(cells: Cells, account: int, members: Int32s) -> None:
     cells.first_A[account] = NONE
 
 
-@compiled
+@allocation_free
 def pop(cells: Cells, list_: int, coordinate: float, members: Int32s, popped: Int32s, count: int) -> int:
     """Take away all accounts with an edge at or below ``coordinate`` in a list; their numbers go to ``popped`` from
     place ``count`` on. Returns the new count."""
@@ -170,7 +172,7 @@ def pop(cells: Cells, list_: int, coordinate: float, members: Int32s, popped: In
     return count
 
 
-@compiled
+@allocation_free
 def _bound(cells: Cells, list_: int) -> None:
     """Find the least edge of a list anew, as well as its cells know it."""
     least = np.inf

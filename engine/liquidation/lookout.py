@@ -18,6 +18,7 @@ from engine.pricing.valuation import valuation_time_us
 from engine.reference.parameters import RiskParameters
 from engine.risk.live_rows import LiveRows
 from engine.risk.verdicts import Verdicts, empty_verdicts, evaluate
+from engine.units import PPM
 
 _NOBODY = np.zeros(0, dtype=np.int32)
 
@@ -53,8 +54,9 @@ class Lookout:
         if rows is None or rows.parameters is not parameters:
             rows = self._rows = LiveRows(self._market, parameters)
             self._marked.clear()
-            self._extend(rows)
-            self._bands.reset()
+            self._number(rows)
+            weight = max(1.0, parameters.release_buffer_ppm / PPM)
+            self._bands.reset(rows.arrays, rows.fixed_C, len(rows.grid.underlyings), weight)
             return self._columns.numbers()
         self._extend(rows)
         if not self._marked and valuation_time_us(self._market.time_us) == rows.time_us:
@@ -76,9 +78,10 @@ class Lookout:
         evaluate(numbers, self._columns.holdings(), self._current().arrays, verdicts)
         return verdicts
 
-    def guard(self, numbers: Int32s, slack: Floats, two_sided: Bools) -> None:
-        """Set the bands of accounts that are ``slack`` away from a threshold below them, or on either side."""
-        self._bands.put(numbers, slack, two_sided, self._columns.holdings(), self._current().arrays)
+    def guard(self, numbers: Int32s, slack: Floats, two_sided: Bools) -> Int32s:
+        """Set the bands of accounts that are ``slack`` away from a threshold below them, or on either side. Returns
+        others who lost theirs on that occasion: evaluate and guard them again."""
+        return self._bands.put(numbers, slack, two_sided, self._columns.holdings(), self._current().arrays)
 
     def release(self, numbers: Int32s) -> None:
         """Take away the bands of accounts, if they have any."""
@@ -94,11 +97,17 @@ class Lookout:
         return self._rows
 
     def _extend(self, rows: LiveRows) -> None:
-        """Give rows to what was numbered since."""
+        """Give rows, and a place among the anchors, to what was numbered since."""
+        if self._number(rows):
+            self._bands.extend(rows.arrays, rows.fixed_C)
+
+    def _number(self, rows: LiveRows) -> bool:
         instruments, assets = self._columns.instruments, self._columns.assets
         first_I, first_C = rows.arrays.value_I.size, rows.arrays.price_C.size
-        if first_I < instruments.names.numbered or first_C < assets.names.numbered:
-            rows.extend(
-                [instruments.id(number) for number in range(first_I, instruments.names.numbered)],
-                [assets.id(number) for number in range(first_C, assets.names.numbered)],
-            )
+        if first_I == instruments.names.numbered and first_C == assets.names.numbered:
+            return False
+        rows.extend(
+            [instruments.id(number) for number in range(first_I, instruments.names.numbered)],
+            [assets.id(number) for number in range(first_C, assets.names.numbered)],
+        )
+        return True

@@ -124,17 +124,20 @@ class AccountWatch:
         if parameters is None:
             return findings
         numbers = self._take_noted(self._lookout.moved(parameters))
-        if numbers.size:
+        standings: list[_Standing] = []
+        while numbers.size:
             self._close_expired(numbers, parameters, findings)
             self._desk.put_back()
             verdicts = self._lookout.evaluate(numbers)
             found = calm(numbers, self._columns.accounts.status_A, verdicts, parameters)
-            self._lookout.guard(numbers[found.calm], found.slack, found.two_sided)
+            evicted = self._lookout.guard(numbers[found.calm], found.slack, found.two_sided)
             self._lookout.release(numbers[~found.calm])
             self._settle_down(numbers[found.calm])
-            standings = self._recompute(numbers, found.calm, verdicts, parameters)
-            self._move(standings, parameters, findings)
-            self._desk.put_back()
+            standings += self._recompute(numbers, found.calm, verdicts, parameters)
+            numbers = np.unique(evicted)
+        standings.sort(key=lambda standing: standing.book.account)
+        self._move(standings, parameters, findings)
+        self._desk.put_back()
         return findings
 
     def _take_noted(self, moved: Int32s) -> Int32s:
@@ -165,11 +168,10 @@ class AccountWatch:
         self, numbers: Int32s, calm_N: np.ndarray[tuple[int], np.dtype[np.bool_]], verdicts: Verdicts,
         parameters: RiskParameters,
     ) -> list[_Standing]:  # fmt: skip
-        """The accounts that are not calm, by id, with their next status. Sets what they wait for."""
+        """The accounts that are not calm, with their next status. Sets what they wait for."""
         standings = []
         columns = (verdicts.equity_A, verdicts.initial_margin_A, verdicts.maintenance_margin_A, verdicts.priced_A)
-        places = np.flatnonzero(~calm_N).tolist()
-        for at in sorted(places, key=lambda at: self._columns.name(int(numbers[at]))):
+        for at in np.flatnonzero(~calm_N).tolist():
             number, book = int(numbers[at]), self._desk.take(int(numbers[at]))
             equity, initial, maintenance, priced = (column[at].item() for column in columns)
             held_until_us = None

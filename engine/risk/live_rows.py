@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from engine.events import MarkPrice
-from engine.pricing.axes import Floats, Ints
+from engine.pricing.axes import Bools, Floats, Ints
 from engine.pricing.valuation import valuation_time_us
 from engine.pricing.volatility import VolatilitySurface, volatility_surface
 from engine.reference.collateral_assets import CollateralAsset
@@ -99,6 +99,12 @@ class LiveRows:
     def time_us(self) -> int:
         """The second as of which options are valued."""
         return self._time_us
+
+    @property
+    def fixed_C(self) -> Bools:
+        """Which assets have no feed: their price is 1 numeraire and never moves."""
+        fixed_C: Bools = self._terms.feed_C == NUMERAIRE
+        return fixed_C
 
     def extend(self, instrument_ids: Sequence[str], asset_ids: Sequence[str]) -> None:
         """Number ``instrument_ids`` and ``asset_ids`` after those that have a number, and compute their rows. What the
