@@ -31,6 +31,10 @@ BREACH_PRICES = ("1300", "1000")
 _FALLING_DOLLARS = (3_000, 5_500)
 
 
+_RECENT = {(k + 1).to_bytes(8): (k * 31 + 1).to_bytes(8) for k in range(RECENT_EVENTS_MAX)}
+"""Ids that no record of a benchmark has, and their digests."""
+
+
 def more_instruments() -> list[Event]:
     """Listings of the options that the market of the fault tests lacks."""
     kinds = {"C": "call", "P": "put"}
@@ -59,7 +63,7 @@ def rich_book(number: int) -> AccountBook:
         balances={"USD": dollars},
         positions=positions,
         totals={"USD": Totals(deposited_e8=dollars, traded_value_e8=sum(p.cost_e8 for p in positions.values()))},
-        recent={"fills": {(number * 64 + k).to_bytes(8): (k * 31 + 1).to_bytes(8) for k in range(RECENT_EVENTS_MAX)}},
+        recent={"fills": _RECENT},
     )
 
 

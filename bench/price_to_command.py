@@ -85,7 +85,7 @@ def round_trips(place: Venue, rounds: int) -> list[float]:
 
 @contextmanager
 def load(place: Venue, rate: int) -> Iterator[None]:
-    """Fills at a steady rate from another process while the block runs; raises when it could not keep the rate."""
+    """Fills at a steady rate from another process while the block runs; raises when that process ended before."""
     arguments = [place.broker.bootstrap, str(place.partitions), str(rate), str(LOADED_ACCOUNTS)]
     process = subprocess.Popen([sys.executable, "-m", "bench._load", *arguments], stdout=subprocess.PIPE)
     try:
@@ -100,15 +100,22 @@ def load(place: Venue, rate: int) -> Iterator[None]:
         process.wait(10)
 
 
+def fills_published(place: Venue) -> int:
+    """Fills that the broker has."""
+    return sum(place.cluster.all_ends(("fills",)).values())
+
+
 def under_load(place: Venue, rate: int, rounds: range) -> dict[str, float]:
     """Percentiles while fills come at ``rate``, and the share of a core that the worker used."""
     pid = pid_of(place.workers[0])
     with load(place, rate):
-        cpu, wall = cpu_seconds(pid), time.monotonic()
+        cpu, wall, published = cpu_seconds(pid), time.monotonic(), fills_published(place)
         found = latencies(place, rounds)
-        busy = (cpu_seconds(pid) - cpu) / (time.monotonic() - wall)
+        wall = time.monotonic() - wall
+        busy, reached = (cpu_seconds(pid) - cpu) / wall, (fills_published(place) - published) / wall
     return {
         "load_fills_per_second": rate,
+        "load_reached": round(reached),
         "loaded_p50": round(percentile(found, 0.5), 2),
         "loaded_p99": round(percentile(found, 0.99), 2),
         "loaded_worker_cores": round(busy, 2),

@@ -263,8 +263,9 @@ def _union(parts: list[Ints]) -> Ints:
 
 def _joined(first: _Bundle, second: _Bundle) -> _Bundle:
     """Both bundles, array by array."""
+    arrays = [np.concatenate((np.asarray(one), np.asarray(two))) for one, two in zip(first, second, strict=True)]
     kind = type(first)
-    return kind._make([np.concatenate(pair) for pair in zip(first, second, strict=True)])
+    return kind._make(arrays)
 
 
 def _blank_rows(instruments: int, assets: int, scenarios: int, factor: Floats) -> RowArrays:

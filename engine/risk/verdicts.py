@@ -27,6 +27,9 @@ UInt64s = npt.NDArray[np.uint64]
 BLOCK = 256
 """Accounts that go through the three passes together: what the first reads is in cache for the others."""
 
+RUN = 4
+"""Positions of one underlying that are added to its net row in one go."""
+
 _E8, _E12 = float(E8), float(E12)
 
 
@@ -50,14 +53,17 @@ class NettedLosses(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Working space for one account: axis K over its underlyings, G over its option groups, T a hash table of them.
-    ``bits_KS`` is ``net_KS`` as integers; ``by_rank_K`` and ``loss_K`` are sorted by rank."""
+    """Working space for one account: axis K over its underlyings, R over a run of positions in one of them, G over its
+    option groups, T a hash table of them. ``bits_KS`` is ``net_KS`` as integers, with one row more than there are
+    underlyings; ``by_rank_K`` and ``loss_K`` are sorted by rank."""
 
     net_KS: Floats
     bits_KS: UInt64s
     rank_K: Ints
     by_rank_K: Ints
     loss_K: Floats
+    row_R: Ints
+    size_R: Floats
     slot_T: Ints
     group_G: Ints
     units_G: Floats
@@ -129,7 +135,7 @@ def _scratch(accounts: Int32s, columns: HoldingColumns, scenarios: int) -> _Scra
     for account in accounts:
         held = max(held, columns.position_count_A[account] + columns.balance_count_A[account])
     slots = 8
-    while slots < 2 * held:
+    while slots < 8 * held:
         slots *= 2
     net_KS = np.empty((held + 1, scenarios))
     numbers, floats = np.empty((5, held), dtype=np.int64), np.empty((2, held))
@@ -139,6 +145,8 @@ def _scratch(accounts: Int32s, columns: HoldingColumns, scenarios: int) -> _Scra
         rank_K=numbers[0],
         by_rank_K=numbers[1],
         loss_K=floats[0],
+        row_R=np.empty(RUN, dtype=np.int64),
+        size_R=np.empty(RUN),
         slot_T=np.full(slots, -1, dtype=np.int64),
         group_G=numbers[2],
         units_G=floats[1],
@@ -208,50 +216,65 @@ def _lose(
     rank_I, rank_C, pnl_IS, pnl_CS = rows.underlying_I, rows.underlying_C, rows.pnl_IS, rows.pnl_CS
     moves_I, settlement_pnl_IS, option_I = rows.settlement_moves_I, rows.settlement_pnl_IS, rows.option_I
     multiplier_I, index_e12_I = rows.funding_multiplier_I, rows.funding_index_e12_I
-    net_KS, rank_K = scratch.net_KS, scratch.rank_K
+    net_KS, rank_K, row_R, size_R = scratch.net_KS, scratch.rank_K, scratch.row_R, scratch.size_R
     bits_KS, by_rank_K, loss_K = scratch.bits_KS, scratch.by_rank_K, scratch.loss_K
-    used = slot = 0
+    used = 0
     for n in range(accounts.size):
         account = accounts[n]
-        used = 0
+        used = run = slot = 0
         if not priced_A[n]:
             loss_A[n] = 0.0
             continue
+        is_first, rank, highest = True, -1, -1  # ids often begin with the underlying: most ranks come in order
         for p in range(start_A[account], start_A[account] + count_A[account]):
             if quantity_e8_P[p] == 0:
                 continue
-            i, quantity = instrument_P[p], quantity_e8_P[p] / _E8
-            slot = _slot(rank_I[i], slot, used, rank_K)
-            owed = 0.0
+            i, quantity, owed = instrument_P[p], quantity_e8_P[p] / _E8, 0.0
             if moves_I[i] and not option_I[i]:
                 owed = _owed(quantity, cost_e8_P[p], paid_e12_P[p], multiplier_I[i], index_e12_I[i])
-            if slot == used:
-                rank_K[slot] = rank_I[i]
-                used += 1
-                _put(net_KS, slot, quantity, pnl_IS, i, owed, settlement_pnl_IS)
+            if rank_I[i] != rank or run == RUN or owed != 0.0:
+                if run and is_first:
+                    _begin_run(net_KS, slot, row_R, size_R, pnl_IS)
+                elif run:
+                    _add_run(net_KS, slot, row_R, size_R, pnl_IS)
+                run, rank = 0, rank_I[i]
+                slot = used if rank > highest else _slot(rank, used, rank_K)
+                highest = max(highest, rank)
+                is_first = slot == used
+                rank_K[slot] = rank
+                used += is_first
+            if owed == 0.0:
+                if run == 0:
+                    row_R[:], size_R[:] = i, 0.0
+                row_R[run], size_R[run] = i, quantity
+                run += 1
             else:
-                _add(net_KS, slot, quantity, pnl_IS, i, owed, settlement_pnl_IS)
+                if is_first:
+                    _clear(net_KS, slot)
+                _add_owing(net_KS, slot, quantity, pnl_IS, owed, settlement_pnl_IS, i)
+                is_first = False
+        if run and is_first:
+            _begin_run(net_KS, slot, row_R, size_R, pnl_IS)
+        elif run:
+            _add_run(net_KS, slot, row_R, size_R, pnl_IS)
         for c in range(asset_start_A[account], asset_start_A[account] + asset_count_A[account]):
             asset = asset_C[c]
             if amount_e8_C[c] == 0 or rank_C[asset] == NO_UNDERLYING:
                 continue
             amount = _counted_amount(amount_e8_C[c], counted_C[asset])
-            slot = _slot(rank_C[asset], slot, used, rank_K)
+            slot = _slot(rank_C[asset], used, rank_K)
             if slot == used:
                 rank_K[slot] = rank_C[asset]
                 used += 1
-                _put(net_KS, slot, amount, pnl_CS, asset, 0.0, pnl_CS)
-            else:
-                _add(net_KS, slot, amount, pnl_CS, asset, 0.0, pnl_CS)
+                _clear(net_KS, slot)
+            _add_item(net_KS, slot, amount, pnl_CS, asset)
         loss_A[n] = _total_loss(used, net_KS, bits_KS, rank_K, by_rank_K, loss_K)
     return used
 
 
 @compiled
-def _slot(rank: int, guess: int, used: int, rank_K: Ints) -> int:
-    """Where ``rank`` is, or ``used``. Neighbors often share an underlying, so ``guess`` is tried first."""
-    if guess < used and rank_K[guess] == rank:
-        return guess
+def _slot(rank: int, used: int, rank_K: Ints) -> int:
+    """Where ``rank`` is, or ``used``."""
     for k in range(used):
         if rank_K[k] == rank:
             return k
@@ -259,25 +282,62 @@ def _slot(rank: int, guess: int, used: int, rank_K: Ints) -> int:
 
 
 @compiled
-def _put(net_KS: Floats, k: int, size: float, pnl_RS: Floats, r: int, owed: float, owed_pnl_RS: Floats) -> None:
-    """The first item of a net row: ``size`` times row ``r``, less what it owes in a coin that moves."""
-    if owed == 0.0:
-        for s in range(net_KS.shape[1]):
-            net_KS[k, s] = size * pnl_RS[r, s]
-    else:
-        for s in range(net_KS.shape[1]):
-            net_KS[k, s] = size * pnl_RS[r, s] - owed * owed_pnl_RS[r, s]
+def _begin_run(net_KS: Floats, k: int, row_R: Ints, size_R: Floats, pnl_IS: Floats) -> None:
+    """A net row from a run of positions: one go over the scenarios, one position after another. What is missing of a
+    full run has size 0 and adds nothing but, perhaps, the sign of a zero.
+
+    This and the next ones are free of branches: a compiled function with branches may count references to its arrays
+    at every call, which costs as much as the sums.
+    """
+    a, b, c, d = size_R[0], size_R[1], size_R[2], size_R[3]
+    net_S, a_S, b_S, c_S, d_S = net_KS[k], pnl_IS[row_R[0]], pnl_IS[row_R[1]], pnl_IS[row_R[2]], pnl_IS[row_R[3]]
+    for s in range(net_S.size):
+        net_S[s] = a * a_S[s] + b * b_S[s] + c * c_S[s] + d * d_S[s]
 
 
 @compiled
-def _add(net_KS: Floats, k: int, size: float, pnl_RS: Floats, r: int, owed: float, owed_pnl_RS: Floats) -> None:
-    """A further item of a net row."""
-    if owed == 0.0:
-        for s in range(net_KS.shape[1]):
-            net_KS[k, s] += size * pnl_RS[r, s]
-    else:
-        for s in range(net_KS.shape[1]):
-            net_KS[k, s] += size * pnl_RS[r, s] - owed * owed_pnl_RS[r, s]
+def _add_run(net_KS: Floats, k: int, row_R: Ints, size_R: Floats, pnl_IS: Floats) -> None:
+    """The same on top of a net row that has begun."""
+    a, b, c, d = size_R[0], size_R[1], size_R[2], size_R[3]
+    net_S, a_S, b_S, c_S, d_S = net_KS[k], pnl_IS[row_R[0]], pnl_IS[row_R[1]], pnl_IS[row_R[2]], pnl_IS[row_R[3]]
+    for s in range(net_S.size):
+        net_S[s] = net_S[s] + a * a_S[s] + b * b_S[s] + c * c_S[s] + d * d_S[s]
+
+
+@compiled
+def _clear(net_KS: Floats, k: int) -> None:
+    net_S = net_KS[k]
+    for s in range(net_S.size):
+        net_S[s] = 0.0
+
+
+@compiled
+def _add_item(net_KS: Floats, k: int, size: float, pnl_RS: Floats, row: int) -> None:
+    """Add one item to a net row."""
+    net_S, pnl_S = net_KS[k], pnl_RS[row]
+    for s in range(net_S.size):
+        net_S[s] += size * pnl_S[s]
+
+
+@compiled
+def _add_owing(
+    net_KS: Floats, k: int, size: float, pnl_IS: Floats, owed: float, settlement_pnl_IS: Floats, i: int
+) -> None:
+    """Add a position that owes coins which move with its underlying; what it owes is taken off first."""
+    net_S, pnl_S, owed_S = net_KS[k], pnl_IS[i], settlement_pnl_IS[i]
+    for s in range(net_S.size):
+        net_S[s] += size * pnl_S[s] - owed * owed_S[s]
+
+
+@compiled
+def _greatest(bits_KS: UInt64s, k: int) -> np.uint64:
+    """The greatest number of a row. Integer maxima are found many at a time, minima of doubles one by one."""
+    greatest, bits_S = np.uint64(0), bits_KS[k]
+    for s in range(bits_S.size):
+        bits = bits_S[s]
+        if bits > greatest:
+            greatest = bits
+    return greatest
 
 
 @compiled
@@ -285,15 +345,12 @@ def _total_loss(used: int, net_KS: Floats, bits_KS: UInt64s, rank_K: Ints, by_ra
     """Sum of the worst losses in order of rank.
 
     As unsigned integers the bits of negative doubles lie above all others and rise with their size, so the greatest is
-    the worst PnL if there is a loss at all. Integer maxima are found many at a time, minima of doubles one by one.
+    the worst PnL if there is a loss at all.
     """
     for k in range(used):
-        greatest = np.uint64(0)
-        for s in range(bits_KS.shape[1]):
-            bits = bits_KS[k, s]
-            if bits > greatest:
-                greatest = bits
-        bits_KS[-1, 0] = greatest  # the last row is room for this: a double's bits are read as a double again
+        bits_KS[-1, 0] = _greatest(
+            bits_KS, k
+        )  # the last row is room for this: a double's bits are read as a double again
         loss, rank, at = 0.0 - min(net_KS[-1, 0], 0.0), rank_K[k], k
         while at > 0 and by_rank_K[at - 1] > rank:
             by_rank_K[at], loss_K[at] = by_rank_K[at - 1], loss_K[at - 1]

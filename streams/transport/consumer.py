@@ -28,7 +28,6 @@ from streams.transport.record_batch import RecordBatch
 if TYPE_CHECKING:
     from streams.transport.coalescing import CoalescingTransport
 
-_SETTLE_S = 5.0
 _LAG_REPORT_S = 10.0
 _LAG_WARNING_S = 5.0
 
@@ -161,8 +160,7 @@ class CoalescingConsumer(driver.Consumer):
 
     @Service.task
     async def _settle_heap(self) -> None:
-        """Once, after the start; tables do it again whenever they have taken partitions over."""
-        await self.sleep(_SETTLE_S)
+        """Once, at the start; tables do it again whenever they have taken partitions over."""
         settle_heap()
 
     def _forget_delivered(self) -> None:
