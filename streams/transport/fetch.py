@@ -26,6 +26,7 @@ from mode import Service
 from streams.errors import ChangelogTruncated, SourceJumped
 from streams.transport.idle_fetches import pace_empty_fetches
 from streams.transport.lease import GroupLease
+from streams.transport.partial_fetches import shorten_partial_fetches
 from streams.transport.record_batch import RecordBatch
 from streams.transport.segments import RawRecord, Segment, limit_segments
 
@@ -82,6 +83,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         self._wake = asyncio.Event()
         await super().on_start()
         pace_empty_fetches(self._ensure_consumer()._fetcher)
+        shorten_partial_fetches(self._ensure_consumer()._fetcher)
         if not self.app.client_only:
             self._watch_heartbeats(self._ensure_consumer()._coordinator)
 

@@ -10,6 +10,7 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 
 from streams.transport.idle_fetches import pace_empty_fetches
+from streams.transport.partial_fetches import shorten_partial_fetches
 
 _FETCH_WAIT_MS = 250
 
@@ -21,6 +22,7 @@ class GrouplessConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
         """Connect."""
         await super().start()
         pace_empty_fetches(self._fetcher)
+        shorten_partial_fetches(self._fetcher)
 
 
 def groupless_consumer(app: faust.App) -> GrouplessConsumer:

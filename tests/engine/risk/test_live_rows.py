@@ -81,7 +81,7 @@ def test_rows_after_any_ticks_are_those_of_a_fresh_start(parameters: object, see
     live.extend(IDS[:cut], ASSET_IDS[:asset_cut])
     live.extend(IDS[cut:], ASSET_IDS[asset_cut:])
     for _ in range(12):
-        before = RowArrays(*(column.copy() for column in live.arrays))
+        before = RowArrays._make(column.copy() for column in live.arrays)
         changed = live.refresh({tick(draw, book) for _ in range(draw.randint(1, 2))})
         assert [] == differing(fresh(book, parameters), live.arrays)
         assert_rest_is_untouched(before, live.arrays, changed.instruments.tolist(), changed.assets.tolist())
