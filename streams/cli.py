@@ -20,6 +20,7 @@ from schemas.errors import SchemaError
 from streams import cli_commands
 from streams.cli_commands import CommandFailed, InputError
 from streams.errors import StreamsError, UnsafeConfiguration
+from streams.kernel_cache import use_kernel_cache
 from streams.settings import InvalidSetting
 
 EXIT_FAILED = 1
@@ -49,6 +50,7 @@ class CommandGroup(click.Group):
         """Run, and turn every expected failure into one line and an exit code; anything else is a bug and shows its
         trace."""
         del extra
+        use_kernel_cache()
         try:
             code = super().main(args, prog_name, standalone_mode=False)
         except click.exceptions.Abort:

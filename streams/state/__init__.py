@@ -7,7 +7,7 @@ Use it so::
         partitions=8,
         row_store=RocksDBStore(Path(data_dir) / "accounts"),   # or MemoryStore()
         sources=["fills", "collateral"],                       # must have as many partitions
-        encode=lambda partition, key: ...,                     # the row as it stands now, called while flushing
+        encode=lambda partition, keys: ...,                    # their rows as they stand now, called while flushing
         on_partition_recovered=load,                           # (partition, rows: Mapping[bytes, bytes])
         on_partition_lost=drop,                                # (partition)
     )

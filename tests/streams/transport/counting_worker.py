@@ -78,7 +78,7 @@ class Counter:
             partitions=config.partitions,
             row_store=store,
             sources=[config.topic],
-            encode=lambda partition, key: ROW.pack(*self.rows[partition][key]),
+            encode=lambda partition, keys: [ROW.pack(*self.rows[partition][key]) for key in keys],
             on_partition_recovered=self.load,
             on_partition_lost=self.drop,
         )
