@@ -1,7 +1,7 @@
 """A changelog as risk workers leave it behind: ``python -m bench._rows BOOTSTRAP TOPIC PARTITIONS ACCOUNTS``.
 
 Owns the population of a restart: every account with dollars, eight positions and a full memory of recent fills; those
-named in ``FALLING`` near their requirement. ``row`` is the one place that knows how the running version writes a row.
+named in ``FALLING`` near their requirement. How the running version writes a row is known to ``row`` and ``book_of``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Iterator
 
 from bench._records import KeyedRecord, publish_all
 from engine.books.account import RECENT_EVENTS_MAX, AccountBook, Position, Totals
-from streams.rows import encode_row
+from streams.rows import decode_row, encode_row
 from streams.state.fence import seal
 from tests.faults.workload import EXPIRY_US, Event, instrument
 
+CHANGELOG = "crossmargin-risk-accounts-changelog"
 OWNER_EPOCH = 1
 E8 = 100_000_000
 MARKS = {
@@ -48,6 +49,11 @@ def more_instruments() -> list[Event]:
 def row(book: AccountBook) -> bytes:
     """The changelog value of an account that owes no message, by the running version's encoder."""
     return seal(OWNER_EPOCH, encode_row(book, ()))
+
+
+def book_of(value: bytes) -> AccountBook:
+    """The book in the changelog value of a row. The fence is not asked: a benchmark has no replaced owners."""
+    return decode_row(value[len(seal(OWNER_EPOCH, b"")) :])[0]
 
 
 def rich_book(number: int) -> AccountBook:

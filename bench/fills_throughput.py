@@ -1,13 +1,14 @@
 """Fills per CPU-second of one risk worker on real Kafka, against a bare consumer loop that keeps positions in a dict.
 
-Run from the checkout: ``python -m bench.fills_throughput [--fills N] [--accounts N] [--flame FILE.svg]``. Ours is the
-whole way: decode, validate, exact books, margin of every touched account, rows to a durable changelog and RocksDB,
-offsets committed. The reference is aiokafka ``getmany`` + orjson + a dict, which does none of the rest.
+Run from the checkout: ``python -m bench.fills_throughput [--fills N] [--accounts N] [--check] [--flame FILE.svg]``.
+Ours is the whole way: decode, validate, exact books, margin of every touched account, rows to a durable changelog and
+RocksDB, offsets committed. The reference is aiokafka ``getmany`` + orjson + a dict, which does none of the rest.
 
 The worker first consumes deposits and a warm-up (which compiles what is compiled; reported apart), is then frozen while
 the backlog is published, and its CPU time counts from the thaw to the committed end of the backlog. The reference
-consumes the same records from the same broker. Prints one JSON object. With ``--flame`` the worker is sampled by py-spy
-during the backlog, which slows it a little: figures of such a run are not for the record.
+consumes the same records from the same broker. A dead letter is a failure; ``--check`` compares the positions in the
+durable rows with the sums of the fills, and fails when one differs. With ``--flame`` the worker is sampled by py-spy
+during the backlog, which slows it a little: figures of such a run are not for the record. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench._check import no_dead_letters, same_positions
 from bench._flame import sampled
 from bench._machine import cpu_seconds, machine, resident_bytes, versions
 from bench._peer_process import fills_per_cpu_second
@@ -57,6 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fills", type=int, default=300_000)
     parser.add_argument("--accounts", type=int, default=1_000)
+    parser.add_argument("--check", action="store_true", help="compare the durable positions with the fills")
     parser.add_argument("--flame", type=Path, help="write a flame graph of the worker to this SVG")
     options = parser.parse_args()
     with venue() as place:
@@ -64,6 +67,10 @@ def main() -> None:
         used = measure(place, options.fills, options.accounts, options.flame)
         memory = resident_bytes(pid_of(place.workers[0]))
         place.workers[0].stop()
+        no_dead_letters(place)
+        if options.check:
+            warm_up_fills = fills(WARM_UP_FILLS, options.accounts, seed=1)
+            same_positions(place, [*warm_up_fills, *fills(options.fills, options.accounts)])
         bare = [
             fills_per_cpu_second(
                 sys.executable, "_peer_bare.py", place.broker.bootstrap, used.records, place.directory / "bare"
@@ -82,6 +89,7 @@ def main() -> None:
         "worker_rss_mb": memory >> 20,
         "fills": options.fills,
         "accounts": options.accounts,
+        "books_checked": options.check,
         **compile_and_start,
         "machine": machine(),
         "versions": versions(),

@@ -22,12 +22,11 @@ from faust.assignor.client_assignment import ClientAssignment, ClientMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from bench._machine import machine, versions
-from bench._venue import GROUP
+from bench._rows import CHANGELOG
 from streams.app import create_app
 from streams.settings import Settings
 from tests.faults.cluster import ACCOUNT_TOPICS
 
-CHANGELOG = f"{GROUP}-accounts-changelog"
 RECORD_BYTES = 1_048_588
 """Kafka's default for the largest record batch a broker takes."""
 

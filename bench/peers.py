@@ -19,6 +19,7 @@ import argparse
 import json
 from dataclasses import dataclass
 
+from bench._check import no_dead_letters
 from bench._environment import PEERS, EnvironmentUnavailable, environment
 from bench._machine import machine, versions
 from bench._peer_process import fills_per_cpu_second
@@ -57,6 +58,7 @@ def main() -> None:
         warm_up(place, options.accounts)
         used = measure(place, options.fills, options.accounts, None)
         place.workers[0].stop()
+        no_dead_letters(place)
         rates = {
             peer.name: fills_per_cpu_second(
                 programs / "python",

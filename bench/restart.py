@@ -26,13 +26,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench._commands import reader, wait_for
 from bench._machine import cpu_seconds, machine, resident_bytes, versions
-from bench._rows import BREACH_PRICES, FALLING, more_instruments
-from bench._venue import GROUP, PARTITIONS, Venue, last_words, pid_of, publish, venue
+from bench._rows import BREACH_PRICES, CHANGELOG, FALLING, more_instruments
+from bench._venue import PARTITIONS, Venue, last_words, pid_of, publish, venue
 from streams.kafka_admin import ensure_changelog
 from tests.faults.cluster import Worker
 from tests.faults.workload import START_US, mark
 
-CHANGELOG = f"{GROUP}-accounts-changelog"
 SETTINGS = {"CROSSMARGIN_LOG_LEVEL": "INFO", "CROSSMARGIN_SESSION_TIMEOUT_S": "10"}
 ASSIGNED = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\].*Setting newly assigned partitions")
 DEADLINE_S = 540.0

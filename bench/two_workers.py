@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from bench._check import no_dead_letters
 from bench._machine import machine, versions
 from bench._records import deposits, fills
 from bench._venue import Consumption, consume_backlog, venue
@@ -30,7 +31,9 @@ def consume_with(workers: int, count: int, accounts: int) -> Consumption:
         place.settle("the deposits to be consumed")
         wait_until(lambda: place.members() == workers, f"{workers} workers to share partitions", BALANCE_DEADLINE_S)
         consume_backlog(place, "fills", fills(WARM_UP_FILLS, accounts, seed=1))
-        return consume_backlog(place, "fills", fills(count, accounts))
+        used = consume_backlog(place, "fills", fills(count, accounts))
+        no_dead_letters(place)
+        return used
 
 
 def main() -> None:

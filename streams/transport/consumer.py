@@ -6,6 +6,7 @@ records.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
@@ -28,6 +29,7 @@ from streams.transport.record_batch import RecordBatch
 if TYPE_CHECKING:
     from streams.transport.coalescing import CoalescingTransport
 
+_NOTHING_ACTIVE_S = 1.0
 _LAG_REPORT_S = 10.0
 _LAG_WARNING_S = 5.0
 
@@ -72,6 +74,7 @@ class CoalescingConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.ledger: ChainLedger[TP] = ChainLedger()
         self._abandoned_at: float | None = None
+        self._has_room = asyncio.Event()
         self._read_offset = _ReadOffsets(self.transport.coalesced)
         changelog = _CurrentChangelog(
             maxsize=self.app.conf.stream_buffer_maxsize, flow_control=self.app.flow_control, clear_on_resume=True
@@ -93,6 +96,16 @@ class CoalescingConsumer(driver.Consumer):
         async for tp, message in super().getmany(timeout):
             if message is not None:
                 yield tp, message
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP] | None]:
+        """Faust's, which sleeps for a second when no partition may be fetched. With every stream full that is a second
+        of nothing to do once they are through, so here the wait ends when the first one has room."""
+        if self.flow_active and not self.app.client_only and not self._get_active_partitions():
+            self._has_room.clear()
+            await self.wait(self._has_room.wait(), timeout=_NOTHING_ACTIVE_S)
+            return {}, set()
+        awaited: tuple[Any, set[TP] | None] = await super()._wait_next_records(timeout)
+        return awaited
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage | None:  # type: ignore[override]
         """None for a batch that must not be delivered; ``getmany`` drops it."""
@@ -178,11 +191,13 @@ class CoalescingConsumer(driver.Consumer):
     def resume_partitions(self, tps: Any) -> None:
         """Faust's, without waiting for the next fetch to notice."""
         super().resume_partitions(tps)
+        self._has_room.set()
         self._thread.wake()
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Faust's, without waiting for the next fetch to notice."""
         super().on_buffer_drop(tp)
+        self._has_room.set()
         self._thread.wake()
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:

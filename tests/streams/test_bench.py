@@ -6,18 +6,24 @@ import json
 import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
 
-from bench import _commands, _environment, _machine, _peer_process, _records, _rows, _scaling
+from bench import _check, _commands, _environment, _machine, _peer_process, _records, _rows, _scaling
+from bench._venue import Venue
+from engine.books.account import AccountBook, Position
 from schemas.codec import decode
 from schemas.events.fills import FillV1
 from streams import runner
 from streams.cli_commands import CommandFailed, InputError, bench
 from streams.rows import decode_row
 from streams.state.fence import Fence, Kind
+from tests.faults.cluster import Cluster
+from tests.servers.kafka import KafkaBroker
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = (
@@ -113,8 +119,53 @@ def test_rows_of_a_restart_are_read_back_as_the_books_they_were() -> None:
     assert all(position.quantity_e8 for position in book.positions.values())
     entry = Fence("test").admit(b"account-3", _rows.row(book), 0)
     assert (Kind.ROW, (book, [])) == (entry.kind, decode_row(entry.payload))
+    assert book == _rows.book_of(_rows.row(book))
     keys = [key for key, _ in _rows.rows(3)]
     assert [b"falling-0", b"falling-1", b"account-0", b"account-1", b"account-2"] == keys
+
+
+class Log:
+    """A changelog and a topic of dead letters."""
+
+    def __init__(self, records: Sequence[tuple[int, int, bytes, bytes | None]], letters: int = 0) -> None:
+        self._records, self._letters = records, letters
+
+    def read_all(self, topic: str) -> Sequence[tuple[int, int, bytes, bytes | None]]:
+        return self._records if topic == _rows.CHANGELOG else []
+
+    def all_ends(self, topics: tuple[str, ...]) -> dict[tuple[str, int], int]:
+        return {(topic, 0): self._letters for topic in topics}
+
+
+def venue_with(log: Log) -> Venue:
+    return Venue(cast(KafkaBroker, None), cast(Cluster, log), Path(), 4)
+
+
+def test_a_measured_worker_must_have_booked_what_was_published() -> None:
+    published = [
+        (b"a", fill_of("a", "buy", "0.010")),
+        (b"a", fill_of("a", "sell", "1.5")),
+        (b"b", fill_of("b", "buy", "2")),
+    ]
+    old, book = AccountBook("a"), AccountBook("a", positions={"BTC-PERP": Position(-149_000_000, 0, 0)})
+    other = AccountBook("b", positions={"BTC-PERP": Position(200_000_000, 0, 0)})
+    log = [
+        (0, 0, b"\x00epoch", b"owner"),
+        *((0, n, b.account.encode(), _rows.row(b)) for n, b in enumerate([old, book])),
+    ]
+    with pytest.raises(_check.WrongResult, match=r"1 positions differ; \('b', 'BTC-PERP'\): None for 200000000"):
+        _check.same_positions(venue_with(Log(log)), published)
+    _check.same_positions(venue_with(Log([*log, (1, 0, b"b", _rows.row(other))])), published)
+
+
+def fill_of(account: str, side: str, quantity: str) -> bytes:
+    return json.dumps({"account": account, "instrument": "BTC-PERP", "side": side, "quantity": quantity}).encode()
+
+
+def test_a_dead_letter_voids_a_measurement() -> None:
+    _check.no_dead_letters(venue_with(Log([])))
+    with pytest.raises(_check.WrongResult, match="3 dead letters"):
+        _check.no_dead_letters(venue_with(Log([], letters=3)))
 
 
 def test_a_peer_without_a_result_fails_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from faust.types import TP
 
 from streams.errors import DurabilityLost, LedgerHole, NotOwner
 from streams.transport import abandon, acknowledge, durability_gate
+from streams.transport import consumer as consumer_module
 from tests.streams.transport.bench_consumer import FILLS, Bench, batch
 
 
@@ -176,3 +177,20 @@ async def test_acknowledging_frees_the_records(bench: Bench) -> None:
 
     await acknowledge(Stream(), SimpleNamespace(message=message))  # type: ignore[arg-type]
     assert (message.acked, message.value) == (True, None)
+
+
+@pytest.mark.parametrize("event", ["on_buffer_drop", "resume_partitions"])
+async def test_fetching_goes_on_when_a_stream_has_room_and_not_at_the_end_of_a_second(
+    bench: Bench, event: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "_NOTHING_ACTIVE_S", 1000.0)
+    consumer = bench.consumer
+    consumer.on_buffer_full(FILLS)
+    assert not consumer._get_active_partitions()
+    waiting = asyncio.create_task(consumer._wait_next_records(1.0))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    getattr(consumer, event)(FILLS if event == "on_buffer_drop" else {FILLS})
+    async with asyncio.timeout(10):
+        assert await waiting == ({}, set())
+    assert consumer._get_active_partitions() == {FILLS}
