@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 from bench._records import KeyedRecord, publish_all
 from engine.books.account import RECENT_EVENTS_MAX, AccountBook, Position, Totals
-from streams.rows import decode_row, encode_row
+from engine.columns.accounts import AccountColumns
+from engine.columns.rows import decode, encode
+from streams.rows import frame_row, split_row
 from streams.state.fence import seal
 from tests.faults.workload import EXPIRY_US, Event, instrument
 
@@ -30,6 +32,7 @@ FALLING = ("falling-0", "falling-1")
 
 BREACH_PRICES = ("1300", "1000")
 _FALLING_DOLLARS = (3_000, 5_500)
+_CHUNK = 4096
 
 
 _RECENT = {(k + 1).to_bytes(8): (k * 31 + 1).to_bytes(8) for k in range(RECENT_EVENTS_MAX)}
@@ -48,12 +51,18 @@ def more_instruments() -> list[Event]:
 
 def row(book: AccountBook) -> bytes:
     """The changelog value of an account that owes no message, by the running version's encoder."""
-    return seal(OWNER_EPOCH, encode_row(book, ()))
+    columns = AccountColumns()
+    columns.put(columns.open(book.account, 0), book)
+    (encoded,) = encode(columns, columns.numbers())
+    return seal(OWNER_EPOCH, frame_row(encoded, ()))
 
 
 def book_of(value: bytes) -> AccountBook:
     """The book in the changelog value of a row. The fence is not asked: a benchmark has no replaced owners."""
-    return decode_row(value[len(seal(OWNER_EPOCH, b"")) :])[0]
+    encoded, _ = split_row(value[len(seal(OWNER_EPOCH, b"")) :])
+    columns = AccountColumns()
+    (number,) = decode(columns, [encoded], 0).tolist()
+    return columns.book(number)
 
 
 def rich_book(number: int) -> AccountBook:
@@ -88,9 +97,14 @@ def rows(accounts: int) -> Iterator[KeyedRecord]:
     """Keys and changelog values of the whole population."""
     for account, dollars in zip(FALLING, _FALLING_DOLLARS, strict=True):
         yield account.encode(), row(falling_book(account, dollars))
-    for number in range(accounts):
-        book = rich_book(number)
-        yield book.account.encode(), row(book)
+    for first in range(0, accounts, _CHUNK):
+        columns = AccountColumns()
+        for number in range(first, min(first + _CHUNK, accounts)):
+            book = rich_book(number)
+            columns.put(columns.open(book.account, 0), book)
+        numbers = columns.numbers()
+        for account, encoded in zip(columns.names.texts(numbers), encode(columns, numbers), strict=True):
+            yield account, seal(OWNER_EPOCH, frame_row(encoded, ()))
 
 
 if __name__ == "__main__":

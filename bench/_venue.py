@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -98,7 +99,9 @@ class Venue:
 
 @contextmanager
 def venue(partitions: int = PARTITIONS) -> Iterator[Venue]:
-    """A fresh broker with the market of the fault tests; workers are the caller's to start and ours to stop."""
+    """A fresh broker with the market of the fault tests; workers are the caller's to start and ours to stop, also when
+    this process is told to terminate."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory() as directory, KafkaBroker(Path(directory) / "kafka") as broker:
         ensure_topics(broker.bootstrap, load_catalogue(), accounts=partitions)
         cluster = Cluster(broker.bootstrap, GROUP)

@@ -20,10 +20,10 @@ from schemas.codec import decode
 from schemas.events.fills import FillV1
 from streams import runner
 from streams.cli_commands import CommandFailed, InputError, bench
-from streams.rows import decode_row
 from streams.state.fence import Fence, Kind
 from tests.faults.cluster import Cluster
 from tests.servers.kafka import KafkaBroker
+from tests.streams.rows import read_row
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = (
@@ -118,7 +118,7 @@ def test_rows_of_a_restart_are_read_back_as_the_books_they_were() -> None:
     assert sorted(_rows.MARKS) == sorted(book.positions)
     assert all(position.quantity_e8 for position in book.positions.values())
     entry = Fence("test").admit(b"account-3", _rows.row(book), 0)
-    assert (Kind.ROW, (book, [])) == (entry.kind, decode_row(entry.payload))
+    assert (Kind.ROW, (book, [])) == (entry.kind, read_row(entry.payload))
     assert book == _rows.book_of(_rows.row(book))
     keys = [key for key, _ in _rows.rows(3)]
     assert [b"falling-0", b"falling-1", b"account-0", b"account-1", b"account-2"] == keys
