@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import orjson
 
 from bench._records import KeyedRecord
-from bench._rows import CHANGELOG, E8, book_of
+from bench._rows import CHANGELOG, E8, books_of
 from bench._venue import Venue
 from streams.state.fence import RESERVED_PREFIX
 
@@ -47,8 +47,7 @@ def durable(place: Venue) -> Quantities:
         if value is not None and not key.startswith(RESERVED_PREFIX):
             last[key] = value
     quantities: Quantities = {}
-    for value in last.values():
-        book = book_of(value)
+    for book in books_of(list(last.values())):
         for instrument, position in book.positions.items():
             if position.quantity_e8:
                 quantities[book.account, instrument] = position.quantity_e8

@@ -1,14 +1,17 @@
 """A changelog as risk workers leave it behind: ``python -m bench._rows BOOTSTRAP TOPIC PARTITIONS ACCOUNTS``.
 
 Owns the population of a restart: every account with dollars, eight positions and a full memory of recent fills; those
-named in ``FALLING`` near their requirement. How the running version writes a row is known to ``row`` and ``book_of``.
+named in ``FALLING`` near their requirement. Only ``changelog_values`` and ``books_of`` know how a row is written.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from bench._records import KeyedRecord, publish_all
 from engine.books.account import RECENT_EVENTS_MAX, AccountBook, Position, Totals
@@ -20,6 +23,7 @@ from tests.faults.workload import EXPIRY_US, Event, instrument
 
 CHANGELOG = "crossmargin-risk-accounts-changelog"
 OWNER_EPOCH = 1
+CHUNK = 4_096
 E8 = 100_000_000
 MARKS = {
     "BTC-PERP": 20_010, "ETH-PERP": 1_500, "BTC-30D": 20_100, "BTC-20000-C": 1_400,
@@ -49,20 +53,22 @@ def more_instruments() -> list[Event]:
     ]
 
 
-def row(book: AccountBook) -> bytes:
-    """The changelog value of an account that owes no message, by the running version's encoder."""
+def changelog_values(books: Sequence[AccountBook]) -> list[bytes]:
+    """The changelog values of accounts that owe no message, by the running version's encoder."""
     columns = AccountColumns()
-    columns.put(columns.open(book.account, 0), book)
-    (encoded,) = encode(columns, columns.numbers())
-    return seal(OWNER_EPOCH, frame_row(encoded, ()))
+    numbers = np.zeros(len(books), np.int32)
+    for index, book in enumerate(books):
+        numbers[index] = columns.open(book.account, 0)
+        columns.put(int(numbers[index]), book)
+    return [seal(OWNER_EPOCH, frame_row(row, ())) for row in encode(columns, numbers)]
 
 
-def book_of(value: bytes) -> AccountBook:
-    """The book in the changelog value of a row. The fence is not asked: a benchmark has no replaced owners."""
-    encoded, _ = split_row(value[len(seal(OWNER_EPOCH, b"")) :])
+def books_of(values: Sequence[bytes]) -> list[AccountBook]:
+    """The books in changelog values of rows, one per account. The fence is not asked: a benchmark has no replaced
+    owners."""
     columns = AccountColumns()
-    (number,) = decode(columns, [encoded], 0).tolist()
-    return columns.book(number)
+    rows = [split_row(value[len(seal(OWNER_EPOCH, b"")) :])[0] for value in values]
+    return [columns.book(int(number)) for number in decode(columns, rows, 0)]
 
 
 def rich_book(number: int) -> AccountBook:
@@ -93,18 +99,19 @@ def falling_book(account: str, dollars: int) -> AccountBook:
     )
 
 
+def population(accounts: int) -> Iterator[AccountBook]:
+    """All accounts, the falling ones first."""
+    for account, dollars in zip(FALLING, _FALLING_DOLLARS, strict=True):
+        yield falling_book(account, dollars)
+    for number in range(accounts):
+        yield rich_book(number)
+
+
 def rows(accounts: int) -> Iterator[KeyedRecord]:
     """Keys and changelog values of the whole population."""
-    for account, dollars in zip(FALLING, _FALLING_DOLLARS, strict=True):
-        yield account.encode(), row(falling_book(account, dollars))
-    for first in range(0, accounts, _CHUNK):
-        columns = AccountColumns()
-        for number in range(first, min(first + _CHUNK, accounts)):
-            book = rich_book(number)
-            columns.put(columns.open(book.account, 0), book)
-        numbers = columns.numbers()
-        for account, encoded in zip(columns.names.texts(numbers), encode(columns, numbers), strict=True):
-            yield account, seal(OWNER_EPOCH, frame_row(encoded, ()))
+    books = population(accounts)
+    while chunk := list(itertools.islice(books, CHUNK)):
+        yield from zip((book.account.encode() for book in chunk), changelog_values(chunk), strict=True)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ from schemas.codec import decode
 from schemas.events.fills import FillV1
 from streams import runner
 from streams.cli_commands import CommandFailed, InputError, bench
+from streams.rows import split_row
 from streams.state.fence import Fence, Kind
 from tests.faults.cluster import Cluster
 from tests.servers.kafka import KafkaBroker
-from tests.streams.rows import read_row
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = (
@@ -117,9 +117,10 @@ def test_rows_of_a_restart_are_read_back_as_the_books_they_were() -> None:
     book = _rows.rich_book(3)
     assert sorted(_rows.MARKS) == sorted(book.positions)
     assert all(position.quantity_e8 for position in book.positions.values())
-    entry = Fence("test").admit(b"account-3", _rows.row(book), 0)
-    assert (Kind.ROW, (book, [])) == (entry.kind, read_row(entry.payload))
-    assert book == _rows.book_of(_rows.row(book))
+    (value,) = _rows.changelog_values([book])
+    entry = Fence("test").admit(b"account-3", value, 0)
+    assert (Kind.ROW, []) == (entry.kind, split_row(entry.payload)[1])
+    assert [book] == _rows.books_of([value])
     keys = [key for key, _ in _rows.rows(3)]
     assert [b"falling-0", b"falling-1", b"account-0", b"account-1", b"account-2"] == keys
 
@@ -151,11 +152,11 @@ def test_a_measured_worker_must_have_booked_what_was_published() -> None:
     other = AccountBook("b", positions={"BTC-PERP": Position(200_000_000, 0, 0)})
     log = [
         (0, 0, b"\x00epoch", b"owner"),
-        *((0, n, b.account.encode(), _rows.row(b)) for n, b in enumerate([old, book])),
+        *((0, n, b.account.encode(), _rows.changelog_values([b])[0]) for n, b in enumerate([old, book])),
     ]
     with pytest.raises(_check.WrongResult, match=r"1 positions differ; \('b', 'BTC-PERP'\): None for 200000000"):
         _check.same_positions(venue_with(Log(log)), published)
-    _check.same_positions(venue_with(Log([*log, (1, 0, b"b", _rows.row(other))])), published)
+    _check.same_positions(venue_with(Log([*log, (1, 0, b"b", _rows.changelog_values([other])[0])])), published)
 
 
 def fill_of(account: str, side: str, quantity: str) -> bytes:
