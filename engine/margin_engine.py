@@ -249,7 +249,7 @@ class MarginEngine:
         self._columns.drop(numbers)
 
     def _numbers(self, accounts: Sequence[bytes]) -> Int32s:
-        return np.array([self._columns.names.number(account) for account in accounts], dtype=np.int32)
+        return self._columns.names.numbers(accounts)
 
     def _rows(self, touched: Int32s, changed: set[int]) -> dict[int, tuple[bytes, ...]]:
         """The accounts that this step touched or the watch changed, by shard."""

@@ -48,6 +48,11 @@ class Outbox:
         """What ``account`` still owes, for its row."""
         return [owed.entry for owed in self._owed.get(account, ())]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody owes anything."""
+        return not self._owed
+
     def owing(self) -> list[str]:
         """Accounts with anything undelivered, sorted."""
         return sorted(self._owed)

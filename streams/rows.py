@@ -37,6 +37,12 @@ def frame_row(book: bytes, outbox: Sequence[OutboxEntry]) -> bytes:
     return head + msgspec.msgpack.encode([(entry.topic, entry.key, entry.value) for entry in outbox])
 
 
+def frame_rows(books: Sequence[bytes]) -> list[bytes]:
+    """``frame_row`` for many accounts that owe nothing."""
+    pack = _LENGTH.pack
+    return [pack(len(book)) + book for book in books]
+
+
 def split_row(row: bytes) -> tuple[bytes, list[OutboxEntry]]:
     """Inverse of ``frame_row``; raises ``UnreadableRow``."""
     if len(row) < _LENGTH.size:

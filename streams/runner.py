@@ -35,7 +35,7 @@ from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
 from streams.dead_letters import dead_letter
 from streams.outbox import Outbox
-from streams.rows import OutboxEntry, UnreadableRow, frame_row, split_row
+from streams.rows import OutboxEntry, UnreadableRow, frame_row, frame_rows, split_row
 from streams.translate import to_account_event, to_broadcast_event, to_wire
 from streams.translate.fill_lane import scan
 
@@ -202,6 +202,8 @@ class RiskRunner:
     def encode(self, partition: int, keys: Sequence[bytes]) -> list[bytes]:
         """The rows of accounts as they stand now."""
         books = self.engine.encode_rows(keys)
+        if self.outbox.is_empty:
+            return frame_rows(books)
         return [frame_row(book, self.outbox.entries(key.decode())) for key, book in zip(keys, books, strict=True)]
 
     def home(self, account: str) -> int | None:

@@ -46,7 +46,7 @@ class Settings:
     session_timeout_s: float = 10.0
     heartbeat_s: float = 2.0
     rebalance_timeout_s: float = 15.0
-    batch_records_max: int = 4096
+    batch_records_max: int = 16_384
     batch_bytes_max: int = 4_194_304
     dead_letters_consecutive_max: int = 500
     dead_letters_ratio_window: int = 2000

@@ -6,6 +6,7 @@ released number is given out again. Refuses to know what a name means and what t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -196,6 +197,15 @@ def _compact(names: NameArrays, text: UInt8s) -> None:
 
 
 @allocation_free
+def _find_all(names: NameArrays, buffer: UInt8s, stops: Int64s, found: Int32s) -> None:
+    """Find texts that lie one after another."""
+    start = 0
+    for at in range(stops.size):
+        found[at] = find(names, buffer, start, stops[at])
+        start = stops[at]
+
+
+@allocation_free
 def _join(names: NameArrays, numbers: Int32s, joined: UInt8s) -> None:
     """The names of ``numbers``, one after another."""
     at = 0
@@ -235,6 +245,13 @@ class Names:
     def number(self, name: bytes) -> int:
         """The number of ``name``, or ``UNKNOWN``."""
         return int(find(self.arrays, np.frombuffer(name, np.uint8), 0, len(name)))
+
+    def numbers(self, names: Sequence[bytes]) -> Int32s:
+        """The number of each of ``names``, or ``UNKNOWN``."""
+        found = np.empty(len(names), np.int32)
+        stops = np.cumsum(np.fromiter(map(len, names), np.int64, len(names)))
+        _find_all(self.arrays, np.frombuffer(b"".join(names), np.uint8), stops, found)
+        return found
 
     def intern(self, name: bytes) -> int:
         """The number of ``name``, which gets one if it has none."""
