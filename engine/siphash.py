@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 
 DIGEST_BYTES = 8
 
@@ -30,7 +30,7 @@ def siphash(message: bytes) -> bytes:
     return int(digest(np.frombuffer(message, dtype=np.uint8), 0, len(message))).to_bytes(DIGEST_BYTES, "little")
 
 
-@compiled
+@allocation_free
 def digest(buffer: npt.NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     """The digest of ``buffer[start:stop]`` as a number."""
     lanes = (_V0, _V1, _V2, _V3)
@@ -46,7 +46,7 @@ def digest(buffer: npt.NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     return lanes[0] ^ lanes[1] ^ lanes[2] ^ lanes[3]
 
 
-@compiled
+@allocation_free
 def _word(buffer: npt.NDArray[np.uint8], at: int, size: int) -> np.uint64:
     """``size`` bytes, at most 8, as a little-endian number."""
     word = np.uint64(0)
@@ -55,13 +55,13 @@ def _word(buffer: npt.NDArray[np.uint8], at: int, size: int) -> np.uint64:
     return word
 
 
-@compiled
+@allocation_free
 def _absorb(lanes: Lanes, word: np.uint64) -> Lanes:
     v0, v1, v2, v3 = _round(_round((lanes[0], lanes[1], lanes[2], lanes[3] ^ word)))
     return v0 ^ word, v1, v2, v3
 
 
-@compiled
+@allocation_free
 def _round(lanes: Lanes) -> Lanes:
     v0, v1, v2, v3 = lanes
     v0 += v1
@@ -77,6 +77,6 @@ def _round(lanes: Lanes) -> Lanes:
     return v0, v1, v2, v3
 
 
-@compiled
+@allocation_free
 def _rotated(word: np.uint64, bits: int) -> np.uint64:
     return (word << np.uint64(bits)) | (word >> np.uint64(64 - bits))
