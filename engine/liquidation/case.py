@@ -15,7 +15,7 @@ what its fills say and closes when
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from engine.books.account import AccountBook, OpenCommand
 from engine.commands import LiquidationCommand
@@ -62,17 +62,16 @@ def apply_ack(book: AccountBook, ack: LiquidationAck) -> Outcome:
     return APPLIED
 
 
-def close_expired(book: AccountBook, time_us: int, parameters: RiskParameters) -> bool:
-    """Close the commands given up at ``time_us``; whether there were any."""
+def close_expired(book: AccountBook, time_us: int, parameters: RiskParameters) -> None:
+    """Close the commands given up at ``time_us``."""
     overdue = [id for id, command in book.open_commands.items() if _given_up_us(command, parameters) < time_us]
     for command_id in overdue:
         del book.open_commands[command_id]
-    return bool(overdue)
 
 
-def next_expiry_us(book: AccountBook, parameters: RiskParameters) -> int | None:
+def next_expiry_us(open_commands: Mapping[str, OpenCommand], parameters: RiskParameters) -> int | None:
     """When the first open command is given up; None if none is open."""
-    return min((_given_up_us(command, parameters) for command in book.open_commands.values()), default=None)
+    return min((_given_up_us(command, parameters) for command in open_commands.values()), default=None)
 
 
 def _given_up_us(command: OpenCommand, parameters: RiskParameters) -> int:

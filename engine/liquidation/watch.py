@@ -14,7 +14,7 @@ Trail: before it ``engine.margin_engine``, after it ``engine.risk.verdicts`` and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -129,10 +129,12 @@ class AccountWatch:
             self._close_expired(numbers, parameters, findings)
             self._desk.put_back()
             verdicts = self._lookout.evaluate(numbers)
-            found = calm(numbers, self._columns.accounts.status_A, verdicts, parameters)
+            expiry_us = self._expiries(numbers, parameters)
+            open_N = np.isin(numbers, np.fromiter(expiry_us, dtype=np.int32, count=len(expiry_us)))
+            found = calm(numbers, self._columns.accounts.status_A, open_N, verdicts, parameters)
             evicted = self._lookout.guard(numbers[found.calm], found.slack, found.two_sided)
             self._lookout.release(numbers[~found.calm])
-            self._settle_down(numbers[found.calm])
+            self._settle_down(numbers[found.calm], expiry_us)
             standings += self._recompute(numbers, found.calm, verdicts, parameters)
             numbers = np.unique(evicted)
         standings.sort(key=lambda standing: standing.book.account)
@@ -149,20 +151,29 @@ class AccountWatch:
         return numbers
 
     def _close_expired(self, numbers: Int32s, parameters: RiskParameters, findings: Findings) -> None:
-        for number in numbers[self._columns.accounts.has_cold_A[numbers] != 0].tolist():
-            book = self._desk.take(number)
-            if book.open_commands and case.close_expired(book, self._market.time_us, parameters):
+        for number, expiry_us in self._expiries(numbers, parameters).items():
+            if expiry_us < self._market.time_us:
+                case.close_expired(self._desk.take(number), self._market.time_us, parameters)
                 findings.changed.add(number)
 
-    def _settle_down(self, numbers: Int32s) -> None:
-        """Who is calm has no deadline and needs no restless looks."""
+    def _expiries(self, numbers: Int32s, parameters: RiskParameters) -> dict[int, int]:
+        """When the first open command is given up, of those accounts that have one."""
+        expiries = {}
+        for number in numbers[self._columns.accounts.has_cold_A[numbers] != 0].tolist():
+            expiry_us = case.next_expiry_us(self._columns.cold[number].open_commands, parameters)
+            if expiry_us is not None:
+                expiries[number] = expiry_us
+        return expiries
+
+    def _settle_down(self, numbers: Int32s, expiry_us: Mapping[int, int]) -> None:
+        """Who is calm needs no restless looks, and no deadline but that of an open command."""
         restless, timed = self._restless.members(), self._timers.members()
-        if restless or timed:
+        if restless or timed or expiry_us:
             for number in numbers.tolist():
                 if number in restless:
                     self._restless.drop(number)
-                if number in timed:
-                    self._timers.put(number, None)
+                if number in timed or number in expiry_us:
+                    self._timers.put(number, expiry_us.get(number))
 
     def _recompute(
         self, numbers: Int32s, calm_N: np.ndarray[tuple[int], np.dtype[np.bool_]], verdicts: Verdicts,
@@ -235,7 +246,7 @@ class AccountWatch:
     def _set_deadline(
         self, number: int, book: AccountBook, parameters: RiskParameters, held_until_us: int | None
     ) -> None:
-        deadlines = (case.next_expiry_us(book, parameters), held_until_us)
+        deadlines = (case.next_expiry_us(book.open_commands, parameters), held_until_us)
         self._timers.put(number, min((at for at in deadlines if at is not None), default=None))
 
     def _held_until(self, number: int, parameters: RiskParameters) -> int | None:

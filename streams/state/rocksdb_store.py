@@ -1,7 +1,9 @@
 """Rows in RocksDB: one small database per partition, so that a restart reads only what it missed.
 
 Owns the layout on disk and the memory bounds. Rows and their position are one write batch, so a crash leaves the store
-behind the changelog, never beside it. Refuses to share a directory between processes.
+behind the changelog, never beside it. Small writes wait for one another, up to ``_WAIT_S`` and ``_WAIT_ROWS``: an account
+that trades many times a second is written once, and what a crash takes with it is read again from the changelog.
+Refuses to share a directory between processes.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from time import monotonic
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
@@ -26,6 +29,8 @@ _WRITE_BUFFERS = 2
 _BLOCK_CACHE_BYTES = 64 * 1024 * 1024
 _OPEN_FILES = 256
 _INFO_LOG_BYTES = 1024 * 1024
+_WAIT_S = 0.5
+_WAIT_ROWS = 8192
 
 
 class RocksDBPartition(PartitionStore):
@@ -37,6 +42,8 @@ class RocksDBPartition(PartitionStore):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(path), options)
             self._position = _read_position(self._db.get(_POSITION_KEY))
+            self._waiting: dict[bytes, bytes] = {}
+            self._waits_since: float | None = None
         except OSError as error:
             raise StoreUnavailable(f"{path}: {error.strerror}") from error
         except Exception as error:  # rocksdict raises bare Exception for everything RocksDB reports
@@ -52,27 +59,42 @@ class RocksDBPartition(PartitionStore):
 
     def get(self, key: bytes) -> bytes | None:
         """One row."""
-        row: bytes | None = self._db.get(key)
-        return row
+        row: bytes | None = self._waiting.get(key)
+        return row if row is not None else self._db.get(key)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        self._write()
         yield from self._db.items(from_key=_FIRST_ROW_KEY)
 
     def __len__(self) -> int:
+        self._write()
         return sum(1 for _ in self._db.keys(from_key=_FIRST_ROW_KEY))
 
     def apply(self, rows: Mapping[bytes, bytes], position: StorePosition) -> None:
-        """Write rows and position as one batch."""
-        batch = WriteBatch(raw_mode=True)
-        for key, row in rows.items():
-            batch.put(key, row)
-        batch.put(_POSITION_KEY, _write_position(position))
-        self._db.write(batch)
+        """Take over rows and position; they are on disk together with the next ones, or when the store is closed."""
+        now = monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+        self._waiting.update(rows)
         self._position = position
+        if len(self._waiting) >= _WAIT_ROWS or now - self._waits_since >= _WAIT_S:
+            self._write()
 
     def close(self) -> None:
-        """Release the directory."""
+        """Write what waits and release the directory."""
+        self._write()
         self._db.close()
+
+    def _write(self) -> None:
+        """Write everything that waits, and the position that it leads to, as one batch."""
+        if self._waits_since is None:
+            return
+        batch = WriteBatch(raw_mode=True)
+        for key, row in self._waiting.items():
+            batch.put(key, row)
+        batch.put(_POSITION_KEY, _write_position(self._position))
+        self._db.write(batch)
+        self._waiting, self._waits_since = {}, None
 
 
 class RocksDBStore(RowStore):

@@ -65,10 +65,11 @@ def test_fill_that_names_no_open_command_of_its_instrument_counts_for_none(name:
 
 def test_silence_closes_a_command_one_time_to_live_after_its_expiry() -> None:
     book = in_round(expires_us=100)
-    assert 130 == next_expiry_us(book, TTL)
-    assert not close_expired(book, 130, TTL)
-    assert close_expired(book, 131, TTL)
-    assert ({}, None) == (book.open_commands, next_expiry_us(book, TTL))
+    assert 130 == next_expiry_us(book.open_commands, TTL)
+    close_expired(book, 130, TTL)
+    assert 1 == len(book.open_commands)
+    close_expired(book, 131, TTL)
+    assert ({}, None) == (book.open_commands, next_expiry_us(book.open_commands, TTL))
 
 
 @pytest.mark.parametrize(
