@@ -1,9 +1,9 @@
 """Rows in RocksDB: one small database per partition, so that a restart reads only what it missed.
 
 Owns the layout on disk and the memory bounds. Rows and their position are one write batch, so a crash leaves the store
-behind the changelog, never beside it. Small writes wait for one another, up to ``_WAIT_S`` and ``_WAIT_ROWS``: an account
-that trades many times a second is written once, and what a crash takes with it is read again from the changelog.
-Refuses to share a directory between processes.
+behind the changelog, never beside it. Small writes wait for one another, up to ``_WAIT_S`` and ``_WAIT_ROWS``: an
+account that trades many times a second is written once, and what a crash takes with it is read again from the
+changelog. Refuses to share a directory between processes.
 """
 
 from __future__ import annotations
