@@ -132,8 +132,9 @@ class RiskRunner:
         odd = np.flatnonzero(~taken_N).tolist()
         return Scanned(records, fills, lacks or any(self._lacks_reference(records, at) for at in odd))
 
-    def apply(self, scanned: Scanned) -> BatchEffects:
-        """Step the engine over account records and collect what follows from it."""
+    def apply(self, scanned: Scanned, *, judge: bool = True) -> BatchEffects:
+        """Step the engine over account records and collect what follows from it. Without ``judge`` the accounts are
+        judged at the next step of any kind."""
         records, fills, fates = scanned.records, scanned.fills, _Fates()
         self.engine.begin()
         at, end = 0, len(records.offsets)
@@ -146,7 +147,7 @@ class RiskRunner:
                 at += 1
         self._note_lane(records, fills, code_N, fates)
         fates.letters.sort(key=lambda letter: letter.offset)
-        effects = self._collect(self.engine.finish((), judge=self.judging, sweep_max=0))
+        effects = self._collect(self.engine.finish((), judge=judge and self.judging, sweep_max=0))
         effects.bad = {letter.offset: letter.reason for letter in fates.letters}
         effects.dead_letters = [letter for letter in fates.letters if not self._owe(letter)]
         counts = self.counts[records.topic, records.partition]

@@ -115,18 +115,19 @@ class RiskWorker:
         """Apply one batch of account events; returns when every write it needs is registered with the gate.
 
         Slice by slice: marks that have arrived overtake the slices still to come, since a breach must not wait behind
-        a backlog of fills. Raises ``OwnershipLost`` when the partition is another worker's: the batch must not be
-        acknowledged.
+        a backlog of fills. A mark judges everybody whom earlier slices touched; without one they are judged after the
+        last, when what is decided can leave. Raises ``OwnershipLost`` when the partition is another worker's: the batch
+        must not be acknowledged.
         """
         _, broadcast = self._parts()
         await broadcast.ready.wait()
         for records in batch.slices(SLICE_RECORDS):
             await asyncio.sleep(0)  # heartbeats, deliveries and the other topics have their turn, too
             await broadcast.turn()
-            await self._apply(records)
+            await self._apply(records, judge=records.end == batch.end)
         await self._flush(batch.partition, batch.generation, {batch.topic: batch.offset})
 
-    async def _apply(self, records: RecordBatch) -> None:
+    async def _apply(self, records: RecordBatch, *, judge: bool) -> None:
         rows, broadcast = self._parts()
         if records.topic == "fills":
             await self._let_collateral_pass(records.partition)
@@ -138,7 +139,7 @@ class RiskWorker:
         if records.partition not in rows.owned():
             raise NotOwner(f"partition {records.partition} is not taken over")
         self._look_around()
-        effects = self.runner.apply(scanned)
+        effects = self.runner.apply(scanned, judge=judge)
         self._catch_up.read(records.topic, records.partition, records.end)
         # No await between a changed book and its dirty mark: a cancelled batch is a duplicate when it comes again.
         self._mark(effects)
