@@ -184,8 +184,9 @@ def _put(
         gross = 0.0
         for place in range(used):
             gross += exposure[groups[place], 0] + exposure[groups[place], 1]
-        doubled = 2.0 if two_sided[at] else 1.0
-        allowance = (slack[at] - ROUNDING * size) / (doubled * gross) if gross > 0.0 else np.inf
+        if gross == 0.0:
+            continue  # nothing that it holds counts, so nothing that moves concerns it
+        allowance = (slack[at] - ROUNDING * size) / gross
         for place in range(used):
             group = groups[place]
             long, short = exposure[group, 0], exposure[group, 1]
@@ -259,11 +260,14 @@ def _expose(
         used = _add(anchors.group_I[i], quantity * anchors.scale_I[i], exposure, groups, used)
         size += abs(quantity) * anchors.scale_I[i]
         c = rows.settlement_asset_I[i]
-        if not rows.option_I[i] and c >= 0:
+        if not rows.option_I[i]:
             accrued = (rows.funding_index_e12_I[i] - holdings.funding_index_e12_P[p]) / _E12
             owed = holdings.cost_e8_P[p] / _E8 + quantity * rows.funding_multiplier_I[i] * accrued
-            used = _add(anchors.group_C[c], -owed * anchors.scale_C[c], exposure, groups, used)
-            size += abs(owed) * rows.settlement_price_I[i]
+            if c >= 0:
+                used = _add(anchors.group_C[c], -owed * anchors.scale_C[c], exposure, groups, used)
+                size += abs(owed) * rows.settlement_price_I[i]
+            elif owed != 0.0:
+                size = np.inf  # owed in an asset without a row: give it back whenever the contract's own row moves
     first = holdings.balance_start_A[account]
     for b in range(first, first + holdings.balance_count_A[account]):
         c = holdings.asset_C[b]
