@@ -153,7 +153,8 @@ def disturb(made: World) -> set[str]:
             price_e8=max(price_e8, 1),
             volatility=volatility,
             funding_index_linear_e12=mark.funding_index_linear_e12 + draw.randint(-funding, funding),
-            funding_index_inverse_e12=mark.funding_index_inverse_e12 + draw.randint(-funding, funding) // draw.choice((10**3, 10**6)),
+            funding_index_inverse_e12=mark.funding_index_inverse_e12
+            + draw.randint(-funding, funding) // draw.choice((10**3, 10**6)),
         )
     return feeds
 
@@ -243,6 +244,34 @@ def test_prices_that_go_and_come_back_give_nobody_back_again() -> None:
     made = quiet(3)
     swing = [tick(made, "BTC-PERP", factor) for factor in (0.97, 1.03, 1.0) * 10]
     assert 0 == sum(swing[6:]), "who gave way once has a band of the present prices"
+
+
+@pytest.mark.parametrize("aged", [0.9994, 1.0006])
+@pytest.mark.parametrize("toward", [-1, 1])
+@pytest.mark.parametrize("quantity", [-1, 1])
+def test_a_band_set_at_an_old_anchor_is_as_long_as_one_at_a_new_one(quantity: int, toward: int, aged: float) -> None:
+    """A called account between two thresholds, a price that has moved a little since its anchor, and back or on."""
+    book = Book(dict(INSTRUMENTS), dict(ASSETS), dict(MARKS), TIME_US)
+    rows = LiveRows(book, PARAMETERS)
+    rows.extend(["BTC-PERP"], ["USD"])
+    made = World(random.Random(0), ["BTC-PERP"], ["USD"], book, rows)
+    made.bands.reset(rows.arrays, rows.fixed_C, len(rows.grid.underlyings), RELEASE)
+    made.portfolios = [Portfolio("a", {}, {"BTC-PERP": PortfolioPosition(quantity * E8)})] * 2
+    made.two_sided_A = np.array([True, True])
+    tick(made, "BTC-PERP", aged)
+    _, verdicts = made.slack(made.columns())
+    # Just inside the threshold that the market moves toward: released when it gains, in liquidation when it loses.
+    initial, maintenance = verdicts.initial_margin_A[0], verdicts.maintenance_margin_A[0]
+    room = 0.0025 * MARKS["BTC-PERP"].price_e8 / E8
+    for number, wanted in enumerate((RELEASE * initial - room, maintenance + room)):
+        cash = round((wanted - verdicts.equity_A[number]) * E8)
+        made.portfolios[number] = replace(made.portfolios[number], balances={"USD": cash})
+    made.put([0, 1])
+    for step in range(1, 100):
+        price_e8 = round(MARKS["BTC-PERP"].price_e8 * (aged + toward * step * 5e-5))
+        book.marks["BTC-PERP"] = replace(book.marks["BTC-PERP"], price_e8=price_e8)
+        made.move({"BTC-PERP"})
+    assert set() == made.guarded
 
 
 def test_a_fresh_anchor_gives_back_whose_it_replaces() -> None:
