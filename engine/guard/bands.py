@@ -36,6 +36,9 @@ STALE_SHARE = 0.25
 STALE_MOVE = 1e-3
 """... unless the group has moved less than this since: then a fresh anchor would not pay."""
 
+PUT_TOGETHER = 1024
+"""Accounts whose bands are set by one call of the kernel: it needs room for all edges that they could have."""
+
 _NOBODY = np.zeros(0, dtype=np.int32)
 _E8, _E12 = float(E8), float(E12)
 
@@ -74,10 +77,20 @@ class GuardBands:
         assert self._anchors is not None, "reset() comes first"
         if not numbers.size:
             return _NOBODY
+        evicted = [
+            self._put_some(numbers[at : at + PUT_TOGETHER], slack[at:], two_sided[at:], holdings, rows)
+            for at in range(0, numbers.size, PUT_TOGETHER)
+        ]
+        return evicted[0] if len(evicted) == 1 else np.concatenate(evicted)
+
+    def _put_some(
+        self, numbers: Int32s, slack: Floats, two_sided: Bools, holdings: HoldingColumns, rows: RowArrays
+    ) -> Int32s:
+        """The first ``numbers.size`` of ``slack`` and ``two_sided`` belong to ``numbers``."""
+        assert self._anchors is not None, "reset() comes first"
         held = holdings.position_count_A[numbers].sum(dtype=np.int64)
         owned = holdings.balance_count_A[numbers].sum(dtype=np.int64)
-        accounts = holdings.position_count_A.size
-        self._make_room(int(2 * (2 * held + owned)), accounts)
+        self._make_room(int(2 * (2 * held + owned)), holdings.position_count_A.size)
         count = _put(
             numbers, slack, two_sided, holdings, rows, self._anchors, self._cells, self._exposure, self._groups,
             self._popped,

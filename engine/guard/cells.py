@@ -65,7 +65,7 @@ def with_room(cells: Cells, entries: int, accounts: int, lists: int) -> Cells:
     missing = entries - int(cells.free[1])
     if missing > 0:
         old = cells.edge_X.size
-        added = max(missing, old // 2)
+        added = max(missing, old // 8)
         columns = (cells.account_X, cells.cell_X, cells.next_X, cells.before_X, cells.sibling_X)
         account, cell, next_, before, sibling = (np.append(column, np.zeros(added, np.int32)) for column in columns)
         next_[old:] = np.arange(old + 1, old + added + 1)

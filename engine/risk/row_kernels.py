@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.compiled import compiled
+from engine.compiled import allocation_free
 from engine.pricing.axes import Bools, Floats, Ints
 from engine.risk.row_arrays import NO_UNDERLYING, RowArrays
 
@@ -56,7 +56,7 @@ class TermArrays(NamedTuple):
     is_covered_C: Bools
 
 
-@compiled
+@allocation_free
 def instrument_rows(
     numbers: Ints, feeds: FeedArrays, terms: TermArrays, price_factor_US: Floats, weight_S: Floats, rows: RowArrays
 ) -> None:
@@ -75,7 +75,7 @@ def instrument_rows(
             _linear_row(i, feeds.price_F[feed], terms.inverse_I[i], price_factor_US, weight_S, rows)
 
 
-@compiled
+@allocation_free
 def asset_rows(
     numbers: Ints, feeds: FeedArrays, terms: TermArrays, price_factor_US: Floats, weight_S: Floats, rows: RowArrays
 ) -> None:
@@ -92,7 +92,7 @@ def asset_rows(
             rows.pnl_CS[c, s] = (moved - price) * weight_S[s]
 
 
-@compiled
+@allocation_free
 def _settlement_row(i: int, price_factor_US: Floats, weight_S: Floats, rows: RowArrays) -> None:
     """The same product and difference as the coin's own row, so that a coin hedges a debt of it exactly."""
     price, rank = rows.settlement_price_I[i], rows.underlying_I[i]
@@ -102,7 +102,7 @@ def _settlement_row(i: int, price_factor_US: Floats, weight_S: Floats, rows: Row
         rows.settlement_pnl_IS[i, s] = (moved - price) * weight_S[s]
 
 
-@compiled
+@allocation_free
 def _linear_row(
     i: int, price: float, is_inverse: bool, price_factor_US: Floats, weight_S: Floats, rows: RowArrays
 ) -> None:

@@ -25,7 +25,7 @@ from tests.engine.risk.test_live_rows import Book
 from tests.engine.risk.test_verdicts import pooled
 from tests.engine.risk.worlds import ASSETS, INSTRUMENTS, MARKS, PARAMETERS, TIME_US
 
-SEEDS = int(os.environ.get("CROSSMARGIN_GUARD_SEEDS", "150"))
+SEEDS = int(os.environ.get("CROSSMARGIN_GUARD_SEEDS", "100"))
 ACCOUNTS, STEPS = 24, 40
 RELEASE = PARAMETERS.release_buffer_ppm / PPM
 FEEDS = sorted(MARKS)
@@ -137,7 +137,7 @@ def disturb(made: World) -> set[str]:
     draw, book = made.draw, made.book
     book.time_us += draw.choice((0, 0, 0, 300_000, 1_000_000, 3_600_000_000, 86_400_000_000))
     feeds = set(draw.sample(FEEDS, draw.choice((0, 1, 1, 1, 2, len(FEEDS)))))
-    spread = draw.choice((2e-4, 2e-3, 2e-2, 0.3))
+    spread = draw.choice((0.0, 2e-4, 2e-3, 2e-2, 0.3))
     for feed in feeds:
         mark, at_first = book.marks[feed], MARKS[feed]
         price_e8 = round(mark.price_e8 * (1 + draw.uniform(-spread, spread)))
@@ -147,14 +147,14 @@ def disturb(made: World) -> set[str]:
         if volatility and draw.random() < 0.4:
             factor = draw.uniform(0.7, 1.4)
             volatility = tuple(replace(node, volatility=node.volatility * factor) for node in volatility)
-        funding = draw.choice((0, 0, 10**9, 10**12))
+        funding = draw.choice((0, 0, 10**12, 3 * 10**14))
         book.marks[feed] = replace(
             mark,
             price_e8=max(price_e8, 1),
             volatility=volatility,
             funding_index_linear_e12=mark.funding_index_linear_e12 + draw.randint(-funding, funding),
             funding_index_inverse_e12=mark.funding_index_inverse_e12
-            + draw.randint(-funding, funding) // draw.choice((10**3, 10**6)),
+            + draw.randint(-funding, funding) // draw.choice((10**6, 10**8)),
         )
     return feeds
 
