@@ -430,13 +430,14 @@ def test_web_server_is_open_to_the_network() -> None:
 
 
 async def test_deep_backlog_of_one_partition_starves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    thread = Thread(A, B, budget=FetchBudget(records=100))
-    monkeypatch.setattr(type(thread.fetcher), "_notify", lambda self, future: None)
-    thread.buffer(A, range(10_000))
-    thread.buffer(B, range(10_000))
-    stock = await thread.fetcher.fetched_records({A, B}, timeout=0, max_records=100)
-    assert {tp.partition: len(records) for tp, records in stock.items()} == {0: 100}
-    assert {tp: len(batches[0]) for tp, batches in (await thread.drain(A, B)).items()} == {A: 50, B: 50}
+    stock, ours = (Thread(A, B, budget=FetchBudget(records=100)) for _ in range(2))
+    monkeypatch.setattr(type(stock.fetcher), "_notify", lambda self, future: None)
+    for thread in (stock, ours):
+        thread.buffer(A, range(10_000))
+        thread.buffer(B, range(10_000))
+    fetched = await stock.fetcher.fetched_records({A, B}, timeout=0, max_records=100)
+    assert {tp.partition: len(records) for tp, records in fetched.items()} == {0: 100}
+    assert {tp: len(batches[0]) for tp, batches in (await ours.drain(A, B)).items()} == {A: 50, B: 50}
 
 
 async def test_refused_join_is_waited_out_for_ever(kafka: Broker, cluster: Cluster, tmp_path: Path) -> None:
