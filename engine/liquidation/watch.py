@@ -52,7 +52,7 @@ class _Standing:
     """One recomputed account that is not calm: its next status, and until when it is held (None: not)."""
 
     number: int
-    book: AccountBook
+    account: str
     after: MarginStatus
     held_until_us: int | None
 
@@ -137,7 +137,7 @@ class AccountWatch:
             self._settle_down(numbers[found.calm], expiry_us)
             standings += self._recompute(numbers, found.calm, verdicts, parameters)
             numbers = np.unique(evicted)
-        standings.sort(key=lambda standing: standing.book.account)
+        standings.sort(key=lambda standing: standing.account)
         self._move(standings, parameters, findings)
         self._desk.put_back()
         return findings
@@ -192,7 +192,7 @@ class AccountWatch:
                     held_until_us = self._held_until(number, parameters)
                 held, open_ = held_until_us is not None, bool(book.open_commands)
                 found = status.conditions(equity, initial, maintenance, parameters, open_, held)
-                standings.append(_Standing(number, book, status.next_status(book.status, found), held_until_us))
+                standings.append(_Standing(number, book.account, status.next_status(book.status, found), held_until_us))
             self._set_deadline(number, book, parameters, held_until_us)
         return standings
 
@@ -205,33 +205,35 @@ class AccountWatch:
 
     def _move(self, standings: list[_Standing], parameters: RiskParameters, findings: Findings) -> None:
         """Make the transitions and open the rounds that are due, account by account."""
-        moving = [standing.book for standing in standings if standing.after is not standing.book.status]
+        books = [self._desk.take(standing.number) for standing in standings]
+        moving = [book for book, standing in zip(books, standings, strict=True) if standing.after is not book.status]
         figures: Iterable[AccountFigures | None] = ()
         if moving:
             frame = self.frame(parameters)
             figures = margin_figures(moving, frame.market, parameters, frame)
         next_figures = iter(figures)
-        for standing in standings:
-            book = standing.book
+        for book, standing in zip(books, standings, strict=True):
             if standing.after is not book.status:
-                self._change_status(standing, next(next_figures), findings)
+                self._change_status(book, standing, next(next_figures), findings)
             if status.in_liquidation(book.status) and not book.open_commands and standing.held_until_us is None:
-                self._open_round(standing, parameters, findings)
+                self._open_round(book, standing, parameters, findings)
 
-    def _change_status(self, standing: _Standing, figures: AccountFigures | None, findings: Findings) -> None:
+    def _change_status(
+        self, book: AccountBook, standing: _Standing, figures: AccountFigures | None, findings: Findings
+    ) -> None:
         assert figures is not None, "only priced accounts change their status"
-        book, after = standing.book, standing.after
-        before, book.status = book.status, after
+        before, book.status = book.status, standing.after
         book.status_changes += 1
-        if status.in_liquidation(after) and not status.in_liquidation(before):
+        if status.in_liquidation(book.status) and not status.in_liquidation(before):
             case.enter(book)
         versions = self._market.versions(book.applied)
-        changed = StatusChanged(book.account, book.status_changes, before, after, figures, versions)
+        changed = StatusChanged(book.account, book.status_changes, before, book.status, figures, versions)
         findings.changed.add(standing.number)
         findings.commands.append((book.account, changed))
 
-    def _open_round(self, standing: _Standing, parameters: RiskParameters, findings: Findings) -> None:
-        book = standing.book
+    def _open_round(
+        self, book: AccountBook, standing: _Standing, parameters: RiskParameters, findings: Findings
+    ) -> None:
         versions = self._market.versions(book.applied)
         decided = decide(book, self._market.view(), parameters, versions, self.frame(parameters))
         if decided is None:

@@ -15,6 +15,7 @@ import pytest
 
 from engine import MarginEngine
 from engine.events import Event, MarkPrice, ParametersSet
+from engine.guard import anchors
 from engine.reference.parameters import RiskParameters
 from tests.builders import MINUTE_US, deposit, engine, parameters
 from tests.engine.workload import ACCOUNTS, Workload
@@ -66,8 +67,13 @@ def _changed(chance: Random, number: int) -> Event:
     return ParametersSet(1_000_000 + number, changed)
 
 
+@pytest.mark.parametrize("anchors_each", [1, anchors.ANCHORS])
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_same_breaches_at_the_same_mark_as_recomputing_everybody(seed: int) -> None:
+def test_same_breaches_at_the_same_mark_as_recomputing_everybody(
+    seed: int, anchors_each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a single anchor per group almost every band that is set takes those of others away."""
+    monkeypatch.setattr(anchors, "ANCHORS", anchors_each)
     made, twin = engine(BRISK), engine(BRISK)
     for either in (made, twin):
         either.step([deposit(account, "USD", 20_000, 0) for account in ACCOUNTS])
