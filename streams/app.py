@@ -34,6 +34,7 @@ from streams.transport import (
     durability_gate,
     faust_settings,
 )
+from streams.warm_up import warm_up
 from streams.worker import ACCOUNT_TOPICS, Publisher, RiskWorker
 
 BROADCAST_TOPICS = ("reference", "settlements", "marks")
@@ -88,6 +89,8 @@ def run_worker(settings: Settings, role: str) -> None:
     Raises ``StreamsError`` when Kafka or its topics are not as the worker needs them.
     """
     require_topics(settings.kafka, load_catalogue(), accounts=settings.partitions)
+    if role == "risk":
+        warm_up()
     app = create_app(settings, role)
     if role == "risk":
         (changelog,) = (table.changelog_topic_name for table in app.tables.values())
