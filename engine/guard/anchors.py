@@ -18,7 +18,7 @@ from engine.pricing.axes import Bools, Floats, Ints
 from engine.risk.row_arrays import NO_UNDERLYING, RowArrays
 from engine.units import E12
 
-ANCHORS = 8
+ANCHORS = 16
 """Copies per group."""
 
 NO_GROUP = -1
