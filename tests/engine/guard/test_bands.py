@@ -274,6 +274,36 @@ def test_a_band_set_at_an_old_anchor_is_as_long_as_one_at_a_new_one(quantity: in
     assert set() == made.guarded
 
 
+@pytest.mark.parametrize(
+    ("holding", "feed"),
+    [
+        (Portfolio("a", {}, {"BTC-45D-60000-C": PortfolioPosition(-10 * E8)}), "BTC"),
+        (Portfolio("a", {"BTC": -E8}), "BTC"),
+        (Portfolio("a", {}, {"BTC-PERP": PortfolioPosition(-E8)}), "BTC-PERP"),
+    ],
+    ids=["short-option minimum alone", "loss on a coin owed", "loss on a contract sold"],
+)
+def test_each_part_of_the_requirement_is_bounded(holding: Portfolio, feed: str) -> None:
+    """The index moves and no option's forward does; what is owed gets dearer, and so does its scenario loss."""
+    instruments, assets = sorted(holding.positions), sorted({"USD", *holding.balances})
+    book = Book(dict(INSTRUMENTS), dict(ASSETS), dict(MARKS), TIME_US)
+    rows = LiveRows(book, PARAMETERS)
+    rows.extend(instruments, assets)
+    made = World(random.Random(0), instruments, assets, book, rows)
+    made.bands.reset(rows.arrays, rows.fixed_C, len(rows.grid.underlyings), 1.0)
+    made.portfolios, made.two_sided_A = [holding], np.array([False])
+    _, verdicts = made.slack(made.columns())
+    room = 20.0 if instruments[:1] == ["BTC-45D-60000-C"] else 0.02 * MARKS[feed].price_e8 / E8
+    cash = round((verdicts.initial_margin_A[0] - verdicts.equity_A[0] + room) * E8)
+    made.portfolios[0] = replace(holding, balances={**holding.balances, "USD": cash})
+    made.put([0])
+    for step in range(1, 60):
+        price_e8 = round(MARKS[feed].price_e8 * (1 + step * 5e-4))
+        book.marks[feed] = replace(book.marks[feed], price_e8=price_e8)
+        made.move({feed})
+    assert set() == made.guarded
+
+
 def test_a_fresh_anchor_gives_back_whose_it_replaces() -> None:
     """Eight anchors are in use and the ninth pushes somebody out, who is put again and not forgotten."""
     made = world(0)
