@@ -276,11 +276,11 @@ def _expose(
         if not rows.option_I[i]:
             accrued = (rows.funding_index_e12_I[i] - holdings.funding_index_e12_P[p]) / _E12
             owed = holdings.cost_e8_P[p] / _E8 + quantity * rows.funding_multiplier_I[i] * accrued
-            if c >= 0:
+            if c >= 0 and (anchors.scale_C[c] > 0.0 or anchors.group_C[c] == NO_GROUP):
                 used = _add(anchors.group_C[c], -owed * anchors.scale_C[c], exposure, groups, used)
                 size += abs(owed) * rows.settlement_price_I[i]
             elif owed != 0.0:
-                size = np.inf  # owed in an asset without a row: give it back whenever the contract's own row moves
+                size = np.inf  # in an asset without distances: give it back whenever the contract's own row moves
     first = holdings.balance_start_A[account]
     for b in range(first, first + holdings.balance_count_A[account]):
         c = holdings.asset_C[b]

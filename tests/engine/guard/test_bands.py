@@ -21,7 +21,7 @@ from engine.reference.instruments import InstrumentKind
 from engine.risk.live_rows import LiveRows
 from engine.risk.verdicts import Verdicts, empty_verdicts, evaluate
 from engine.units import E8, PPM
-from tests.engine.risk.test_live_rows import Book
+from tests.engine.risk.test_live_rows import UNCOVERED, Book
 from tests.engine.risk.test_verdicts import pooled
 from tests.engine.risk.worlds import ASSETS, INSTRUMENTS, MARKS, PARAMETERS, TIME_US
 
@@ -301,6 +301,27 @@ def test_each_part_of_the_requirement_is_bounded(holding: Portfolio, feed: str) 
         price_e8 = round(MARKS[feed].price_e8 * (1 + step * 5e-4))
         book.marks[feed] = replace(book.marks[feed], price_e8=price_e8)
         made.move({feed})
+    assert set() == made.guarded
+
+
+def test_a_debt_in_a_coin_that_the_parameters_do_not_cover_is_guarded() -> None:
+    """Contracts bought at four times their value: when the coin rises, what is owed outgrows what they are worth."""
+    name = "ETH-PERP-COIN"
+    book = Book(dict(INSTRUMENTS), dict(ASSETS), dict(MARKS), TIME_US)
+    rows = LiveRows(book, UNCOVERED)
+    rows.extend([name], ["USD", "BTC"])
+    made = World(random.Random(0), [name], ["USD", "BTC"], book, rows)
+    made.bands.reset(rows.arrays, rows.fixed_C, len(rows.grid.underlyings), 1.0)
+    owed = 40 * rows.arrays.value_I[0] / rows.arrays.settlement_price_I[0]
+    position = PortfolioPosition(10 * E8, round(owed * E8), int(rows.arrays.funding_index_e12_I[0]))
+    made.portfolios, made.two_sided_A = [Portfolio("a", {}, {name: position})], np.array([False])
+    _, verdicts = made.slack(made.columns())
+    cash = round((verdicts.initial_margin_A[0] - 1.01 * verdicts.equity_A[0]) * E8)
+    made.portfolios[0] = replace(made.portfolios[0], balances={"USD": cash})
+    made.put([0])
+    for step in range(1, 60):
+        book.marks["BTC"] = replace(book.marks["BTC"], price_e8=round(MARKS["BTC"].price_e8 * (1 + step * 1e-3)))
+        made.move({"BTC"})
     assert set() == made.guarded
 
 
