@@ -17,6 +17,8 @@ from streams.demo.prices import INDEX, MINUTES_RECORDED, USDC
 from streams.demo.processes import DemoFailed
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from streams.demo.exchange import Exchange
 
 MINUTES_MIN = 30
@@ -51,12 +53,12 @@ def command(minutes: int, accounts: int, seed: int, out: Path, as_json: bool) ->
     from streams.demo.report import print_report
     from streams.demo.run import DemoOptions, DirectoryTaken, run_demo
 
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    termination = _Termination()
     messages = Console(stderr=True)
     bar = _RunProgress(minutes, messages)
     try:
         with bar.progress:
-            result = run_demo(DemoOptions(minutes, accounts, seed, out), bar.start, bar.advance)
+            result = run_demo(DemoOptions(minutes, accounts, seed, out), bar.start, bar.advance, termination.check)
     except DirectoryTaken as error:
         raise InputError(f"--out: {error}") from error
     except DemoFailed as error:
@@ -65,6 +67,26 @@ def command(minutes: int, accounts: int, seed: int, out: Path, as_json: bool) ->
         print_json(result.figures())
     else:
         print_report(result, Console())
+
+
+class _Termination:
+    """SIGTERM ends the run at its next check, so that every process it started is stopped on the way out.
+
+    Not at once: an exception out of the handler inside one of kafka-python's calls is swallowed there, and a client
+    interrupted while it connects waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        signal.signal(signal.SIGTERM, self._hear)
+
+    def check(self) -> None:
+        """Raise ``SystemExit`` if the signal has come."""
+        if self._number:
+            sys.exit(128 + self._number)
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        self._number = number
 
 
 class _RunProgress:

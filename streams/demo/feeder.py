@@ -40,7 +40,7 @@ _SNAPSHOT_MARK = b'"type":"margin_snapshot"'
 
 
 class Feeder:
-    """Publishes one run. ``check`` is called while waiting and raises when a process has died."""
+    """Publishes one run. ``check`` is called while waiting and raises when there is no more reason to wait."""
 
     def __init__(
         self, bootstrap: str, exchange: Exchange, groups: Mapping[str, Sequence[str]], check: Callable[[], None]
@@ -147,11 +147,12 @@ class Feeder:
 
     def _wait(self, condition: Callable[[], bool], complaint: str, pause_s: float) -> None:
         deadline = time.monotonic() + STALL_SECONDS_MAX
+        self._check()
         while not condition():
-            self._check()
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{complaint}: waited {STALL_SECONDS_MAX:g} s")
             time.sleep(pause_s)
+            self._check()
 
     def _observe(self) -> None:
         """Let the exchange heed what the workers and the executor have said since."""

@@ -60,9 +60,15 @@ class DirectoryTaken(Exception):
 
 
 def run_demo(
-    options: DemoOptions, on_start: Callable[[Exchange], None], on_minute: Callable[[int], None]
+    options: DemoOptions,
+    on_start: Callable[[Exchange], None],
+    on_minute: Callable[[int], None],
+    check_wanted: Callable[[], None],
 ) -> DemoResult:
-    """Run and return the result; raises ``DirectoryTaken`` before and ``DemoFailed`` after anything was started."""
+    """Run and return the result; raises ``DirectoryTaken`` before and ``DemoFailed`` after anything was started.
+
+    ``check_wanted`` is called again and again and raises when the run shall end early.
+    """
     started = time.monotonic()
     _require_extra()
     out = empty_directory(options.out)
@@ -78,6 +84,7 @@ def run_demo(
         executor = stack.enter_context(_executor(environment, out))
 
         def check() -> None:
+            check_wanted()
             for child in (broker, worker, executor):
                 child.check()
 

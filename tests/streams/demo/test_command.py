@@ -41,5 +41,5 @@ def test_a_missing_extra_is_named_before_anything_is_started(tmp_path: Path, mon
     monkeypatch.setattr(run, "find_spec", lambda name: None if name == "noida_db" else object())
 
     with pytest.raises(DemoFailed, match=r"noida_db not installed.*crossmargin\[embedded\]"):
-        run_demo(DemoOptions(120, 24, 1, tmp_path / "out"), lambda exchange: None, lambda at: None)
+        run_demo(DemoOptions(120, 24, 1, tmp_path / "out"), lambda exchange: None, lambda at: None, lambda: None)
     assert not (tmp_path / "out").exists()
