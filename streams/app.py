@@ -33,6 +33,7 @@ from streams.transport import (
     coalescing_transport,
     durability_gate,
     faust_settings,
+    follow,
 )
 from streams.warm_up import warm_up
 from streams.worker import ACCOUNT_TOPICS, Publisher, RiskWorker
@@ -180,6 +181,8 @@ def _wire_risk(app: RoleApp, settings: Settings) -> None:
     app.services_first.append(worker.broadcast)
     for topic in ACCOUNT_TOPICS:
         ordered_agent(app, topic, settings.partitions, worker.on_batch)
+    # What the worker knows of the collateral topic when it holds a fill is what was there when the fill was read.
+    follow(app, "fills", "collateral")
 
     @app.timer(TIDY_INTERVAL_S)  # type: ignore[untyped-decorator]
     async def tidy() -> None:

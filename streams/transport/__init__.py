@@ -37,6 +37,7 @@ from streams.transport.coalescing import (
     coalesced_topic,
     coalescing_transport,
     durability_gate,
+    follow,
     register,
 )
 from streams.transport.durability import DurabilityGate
@@ -62,5 +63,6 @@ __all__ = [
     "coalescing_transport",
     "durability_gate",
     "faust_settings",
+    "follow",
     "register",
 ]

@@ -1,7 +1,7 @@
 """The transport: Faust's aiokafka transport with coalesced fetches and exact commits.
 
-Owns what consumer, fetch thread and tables of one application share: the names of coalesced topics, the fetch budget,
-the durability gate, the lag meter and the group lease. Refuses to know the application.
+Owns what consumer, fetch thread and tables of one application share: the names of coalesced topics, which of them
+follow which, the fetch budget, the durability gate, the lag meter and the group lease. Refuses to know the application.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class CoalescingTransport(driver.Transport):
     def __init__(self, url: list[URL], app: faust.App, *args: Any, **kwargs: Any) -> None:
         super().__init__(url, app, *args, **kwargs)
         self.coalesced: set[str] = set()
+        self.follows: dict[str, str] = {}
         self.budget = FetchBudget()
         self.gate = DurabilityGate(self._crash)
         self.lag = LagMeter()
@@ -83,6 +84,11 @@ def coalescing_transport(app: faust.App) -> CoalescingTransport:
 def coalesce(app: faust.App, topics: Iterable[str]) -> None:
     """Deliver these topics as one ``RecordBatch`` per fetch and partition."""
     coalescing_transport(app).coalesced.update(topics)
+
+
+def follow(app: faust.App, topic: str, leader: str) -> None:
+    """Never fetch ``topic`` ahead of ``leader``, partition by partition (``streams.transport.fetch_order``)."""
+    coalescing_transport(app).follows[topic] = leader
 
 
 def coalesced_topic(app: faust.App, name: str, partitions: int) -> faust.TopicT:

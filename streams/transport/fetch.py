@@ -24,6 +24,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.errors import ChangelogTruncated, SourceJumped
+from streams.transport.fetch_order import keep_order
 from streams.transport.idle_fetches import pace_empty_fetches
 from streams.transport.lease import GroupLease
 from streams.transport.partial_fetches import shorten_partial_fetches
@@ -84,6 +85,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         pace_empty_fetches(self._ensure_consumer()._fetcher)
         shorten_partial_fetches(self._ensure_consumer()._fetcher)
+        keep_order(self._ensure_consumer()._fetcher, self.consumer.transport.follows)
         if not self.app.client_only:
             self._watch_heartbeats(self._ensure_consumer()._coordinator)
 

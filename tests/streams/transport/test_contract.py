@@ -101,7 +101,7 @@ HOOKS = {
     "aiokafka.conn:AIOKafkaConnection.connect": "b0f9ba7f0cf6b432",
     "aiokafka.conn:AIOKafkaConnection.close": "28f164aa1e4f0bbc",
     "aiokafka.client:AIOKafkaClient._get_conn": "68ce5d8391719d33",
-    # Overridden by streams.transport.idle_fetches, .partial_fetches and .groupless.
+    # Overridden by streams.transport.idle_fetches, .partial_fetches, .fetch_order and .groupless.
     "aiokafka.consumer.fetcher:Fetcher._get_actions_per_node": "1dab2cf937d165d0",
     "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request": "59bf948fff47eed5",
     "aiokafka.consumer.consumer:AIOKafkaConsumer.start": "2f1ba70443327538",
