@@ -49,9 +49,7 @@ def test_filling_is_exact_and_level(total: int, rows: list[tuple[int, int]]) -> 
     room = sum(capacity for weight, capacity in rows if weight)
     assert sum(parts) == min(total, room)
     assert all(0 <= part <= capacity for part, capacity in zip(parts, capacities, strict=True))
-    levels = [
-        (part, weight) for part, (weight, capacity) in zip(parts, rows, strict=True) if part < capacity and weight
-    ]
+    levels = [(part, row[0]) for part, row in zip(parts, rows, strict=True) if part < row[1] and row[0]]
     for part, weight in levels:
         # nobody with room lies more than a unit below anybody else's level
         for other, (other_weight, _) in zip(parts, rows, strict=True):
