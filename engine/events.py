@@ -73,6 +73,10 @@ class CollateralEvent:
     transfer_sequence: int = 0
 
 
+EPOCH_STALE = "epoch_stale"
+"""The reason of an executor that has seen commands of a later owner of the account."""
+
+
 class AckState(StrEnum):
     """What an executor says of a command."""
 
@@ -82,6 +86,7 @@ class AckState(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    FAILED = "failed"
 
     @property
     def is_final(self) -> bool:
@@ -90,7 +95,8 @@ class AckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LiquidationAck:
-    """An executor's answer. ``filled_e8`` (unsigned) is the total it has filled; fills carry the same command id."""
+    """An executor's answer. ``filled_e8`` (unsigned) is the total it has filled; fills carry the same command id.
+    ``reason`` is its reason code, or empty."""
 
     source: Source
     event_id: str
@@ -100,6 +106,7 @@ class LiquidationAck:
     state: AckState
     filled_e8: int
     event_time_us: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

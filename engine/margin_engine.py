@@ -38,6 +38,7 @@ from engine.columns.names import Names
 from engine.columns.rows import decode, encode
 from engine.commands import (
     AccountCommand,
+    ExecutionAnomaly,
     PositionSettled,
     StepResult,
     TransferCredit,
@@ -65,7 +66,7 @@ from engine.liquidation.status import in_liquidation
 from engine.liquidation.sweep import Sweep
 from engine.liquidation.watch import AccountWatch, Findings
 from engine.market import Market
-from engine.outcomes import APPLIED, DUPLICATE, Disposition, Outcome, Rejection, rejected
+from engine.outcomes import APPLIED, DUPLICATE, Anomaly, Disposition, Outcome, Rejection, rejected
 from engine.pricing.axes import Bools
 from engine.reference.instruments import Instrument
 from engine.reference.parameters import RiskParameters
@@ -300,7 +301,9 @@ class MarginEngine:
             case CollateralEvent():
                 return self._apply_collateral(book, event)
             case LiquidationAck():
-                return case.apply_ack(book, event)
+                outcome, anomalies = case.apply_ack(book, event)
+                self._report_anomalies(book, event.command_id, event.event_id, anomalies)
+                return outcome
         assert_never(event)
 
     def _apply_fill(self, book: AccountBook, fill: Fill) -> Outcome:
@@ -313,10 +316,19 @@ class MarginEngine:
         result = apply_fill(book, fill, instrument, index_e12, self._market.final_price(fill.instrument))
         if result.outcome.disposition is not Disposition.APPLIED:
             return result.outcome
-        case.count_fill(book, fill)
+        self._report_anomalies(book, fill.command_id, fill.event_id, case.count_fill(book, fill))
         if result.settled is not None:
             self._report_settled(book, fill.instrument, result.settled)
         return result.outcome
+
+    def _report_anomalies(
+        self, book: AccountBook, command_id: str, event_id: str, anomalies: Sequence[Anomaly]
+    ) -> None:
+        for anomaly in anomalies:
+            reported = ExecutionAnomaly(
+                book.account, command_id, event_id, anomaly, self._market.versions(book.applied)
+            )
+            self._commands.append((book.account, reported))
 
     def _apply_collateral(self, book: AccountBook, event: CollateralEvent) -> Outcome:
         fault = collateral.collateral_fault(event, self._market.assets)

@@ -36,6 +36,11 @@ class ClosingEffect:
     cost: float
 
 
+def can_close(book: AccountBook, market: Market) -> bool:
+    """Whether any position of ``book`` can be traded."""
+    return any(_is_open_for_trade(name, market) for name in book.positions)
+
+
 class Closing:
     """The ways to close one account's book under one market."""
 
@@ -48,12 +53,16 @@ class Closing:
             name: PortfolioPosition(position.quantity_e8, position.cost_e8, position.funding_index_e12)
             for name, position in book.positions.items()
         }
-        self.closable = tuple(name for name in sorted(book.positions) if self._is_open_for_trade(name))
+        self.closable = tuple(name for name in sorted(book.positions) if _is_open_for_trade(name, market))
         self.mark_prices_e8 = _mark_prices(self.closable, market)
 
     def size_e8(self, instrument: str) -> int:
         """Unsigned quantity of the position."""
         return abs(self._held[instrument].quantity_e8)
+
+    def held(self, instrument: str) -> PortfolioPosition:
+        """The position."""
+        return self._held[instrument]
 
     def lot_e8(self, instrument: str) -> int:
         """The smallest quantity that can be traded."""
@@ -95,11 +104,6 @@ class Closing:
         """The trade that closes ``quantity_e8``: negative sells a long, positive buys back a short."""
         return -quantity_e8 if self._held[instrument].quantity_e8 > 0 else quantity_e8
 
-    def _is_open_for_trade(self, name: str) -> bool:
-        """Expired instruments trade no more; their positions await settlement."""
-        expiry_us = self._market.instruments[name].expiry_us
-        return expiry_us is None or self._market.time_us < expiry_us
-
     def _effect(self, name: str, quantity_e8: int) -> ClosingEffect:
         effect = self._effects.get((name, quantity_e8))
         if effect is None:
@@ -134,6 +138,12 @@ class Closing:
         depth = Depth(0.0, 1.0, parameters.daily_volume_e8 / E8, parameters.impact_ppm / PPM)
         impact = cost_to_close(np.array([notional_e8 / E8 * asset_price]), depth)[0]
         return fee_e8 + math.ceil(float(impact) / asset_price * E8)
+
+
+def _is_open_for_trade(name: str, market: Market) -> bool:
+    """Expired instruments trade no more; their positions await settlement."""
+    expiry_us = market.instruments[name].expiry_us
+    return expiry_us is None or market.time_us < expiry_us
 
 
 def _portfolio_position(position: Position | None) -> PortfolioPosition | None:

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.books.account import AccountBook
+from engine.commands import Certificate, CommandKind
 from engine.liquidation.closing import Closing
 from engine.market import Market
 from engine.reference.parameters import RiskParameters
@@ -57,9 +58,12 @@ class PlanLeg:
 class Plan:
     """Legs by instrument id, and the figures the account will have if all trade at the marks (numeraire)."""
 
+    kinds: tuple[CommandKind, ...]
     legs: tuple[PlanLeg, ...]
     equity_after: float
     maintenance_margin_after: float
+    explanation: str
+    certificate: Certificate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,11 @@ def plan(book: AccountBook, market: Market, parameters: RiskParameters, frame: R
         PlanLeg(name, closing.signed(name, quantity), closing.limit_price(name))
         for name, quantity in sorted(chosen.closes.items())
     )
-    return Plan(legs, chosen.equity, chosen.maintenance_margin) if legs else None
+    kinds = tuple(
+        CommandKind.CLOSE if quantity == closing.size_e8(name) else CommandKind.REDUCE
+        for name, quantity in sorted(chosen.closes.items())
+    )
+    return Plan(kinds, legs, chosen.equity, chosen.maintenance_margin, "", None) if legs else None
 
 
 class _Search:

@@ -70,7 +70,10 @@ CREATE TABLE IF NOT EXISTS liquidation_acks
     `state`           String,
     `filled_quantity` Decimal(38, 18),
     `event_time_us`   Int64,
-    `reason`          String
+    `reason`          String,
+    `detail`          String,
+    `executor`        String,
+    `epoch_seen`      Int64
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))

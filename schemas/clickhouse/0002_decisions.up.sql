@@ -29,7 +29,13 @@ CREATE TABLE IF NOT EXISTS liquidations
     `parameters_version`   Int64,
     `time_us`              Int64,
     `applied_topics`       Array(String),
-    `applied_offsets`      Array(Int64)
+    `applied_offsets`      Array(Int64),
+    `kind`                 String,
+    `reason`               String,
+    `epoch`                Int64,
+    `sequence`             Int64,
+    `account_version`      Int64,
+    `supersedes`           Array(String)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
@@ -110,7 +116,43 @@ CREATE TABLE IF NOT EXISTS liquidation_decisions
     `parameters_version`          Int64,
     `time_us`                     Int64,
     `applied_topics`              Array(String),
-    `applied_offsets`             Array(Int64)
+    `applied_offsets`             Array(Int64),
+    `reason`                      String,
+    `explanation`                 String,
+    `plan_cost`                   Float64,
+    `plan_lower_bound`            Float64,
+    `plan_gap`                    Float64,
+    `plan_target`                 Float64,
+    `binding_underlyings`         Array(String),
+    `binding_scenarios`           Array(String),
+    `binding_weights`             Array(Float64)
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
+ORDER BY (src_topic, src_partition, src_offset);
+
+CREATE TABLE IF NOT EXISTS execution_anomalies
+(
+    `src_topic`          String,
+    `src_partition`      Int32,
+    `src_offset`         Int64,
+    `ts_us`              Int64,
+    `key`                String,
+    `raw`                String,
+    `valid`              UInt8,
+    `error`              String,
+    `event_id`           String,
+    `account`            String,
+    `command_id`         String,
+    `anomaly`            String,
+    `cause_id`           String,
+    `mark_version`       Int64,
+    `reference_version`  Int64,
+    `settlement_version` Int64,
+    `parameters_version` Int64,
+    `time_us`            Int64,
+    `applied_topics`     Array(String),
+    `applied_offsets`    Array(Int64)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))

@@ -7,6 +7,7 @@ ALTER TABLE position_settlements RESET SETTING non_replicated_deduplication_wind
 ALTER TABLE withdrawal_decisions RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE liquidation_decisions RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE status_changes RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
+ALTER TABLE execution_anomalies RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE liquidations RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE settlements RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE reference RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;

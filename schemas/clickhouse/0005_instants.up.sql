@@ -31,6 +31,9 @@ ALTER TABLE liquidations
 ALTER TABLE status_changes
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
+ALTER TABLE execution_anomalies
+    ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
+    ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
 ALTER TABLE liquidation_decisions
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');

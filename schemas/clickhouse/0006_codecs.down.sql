@@ -89,6 +89,12 @@ ALTER TABLE status_changes
     MODIFY COLUMN `isolated_maintenance_margin` REMOVE CODEC,
     MODIFY COLUMN `time_us` REMOVE CODEC;
 
+ALTER TABLE execution_anomalies
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
 ALTER TABLE liquidation_decisions
     MODIFY COLUMN `src_offset` REMOVE CODEC,
     MODIFY COLUMN `ts_us` REMOVE CODEC,
@@ -104,6 +110,10 @@ ALTER TABLE liquidation_decisions
     MODIFY COLUMN `equity_after` REMOVE CODEC,
     MODIFY COLUMN `maintenance_margin_after` REMOVE CODEC,
     MODIFY COLUMN `book` REMOVE CODEC,
+    MODIFY COLUMN `plan_cost` REMOVE CODEC,
+    MODIFY COLUMN `plan_lower_bound` REMOVE CODEC,
+    MODIFY COLUMN `plan_gap` REMOVE CODEC,
+    MODIFY COLUMN `plan_target` REMOVE CODEC,
     MODIFY COLUMN `time_us` REMOVE CODEC;
 
 ALTER TABLE withdrawal_decisions

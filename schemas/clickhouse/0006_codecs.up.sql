@@ -90,6 +90,12 @@ ALTER TABLE status_changes
     MODIFY COLUMN `isolated_maintenance_margin` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
 
+ALTER TABLE execution_anomalies
+    MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
+    MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
+    MODIFY COLUMN `raw` String CODEC(ZSTD(3)),
+    MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
+
 ALTER TABLE liquidation_decisions
     MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
     MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
@@ -105,6 +111,10 @@ ALTER TABLE liquidation_decisions
     MODIFY COLUMN `equity_after` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `maintenance_margin_after` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `book` String CODEC(ZSTD(3)),
+    MODIFY COLUMN `plan_cost` Float64 CODEC(Gorilla, ZSTD(1)),
+    MODIFY COLUMN `plan_lower_bound` Float64 CODEC(Gorilla, ZSTD(1)),
+    MODIFY COLUMN `plan_gap` Float64 CODEC(Gorilla, ZSTD(1)),
+    MODIFY COLUMN `plan_target` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
 
 ALTER TABLE withdrawal_decisions

@@ -63,6 +63,31 @@ class TailScenarioV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     weight: UnsignedDecimal
 
 
+class AuctionScheduleV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Price of an auctioned book over time, as a share of its worth."""
+
+    start: UnsignedDecimal = "0.95"
+    fast_end: UnsignedDecimal = "0.7"
+    fast_us: Micros = 900_000_000
+    slow_us: Micros = 43_200_000_000
+
+
+class LiquidationPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The numbers of the liquidation ladder (docs/liquidation.md)."""
+
+    watch_buffer: UnsignedDecimal = "1"
+    suspect_us_max: Micros = 2_000_000
+    cancel_us_max: Micros = 1_000_000
+    cooldown_us: Micros = 1_000_000
+    cooldown_us_max: Micros = 60_000_000
+    fruitless_rounds_max: Annotated[int, Meta(ge=1, le=1000)] = 5
+    backstop_at: UnsignedDecimal = "0"
+    liquidation_fee: UnsignedDecimal = "0"
+    dust: UnsignedDecimal = "0"
+    hedges: tuple[Identifier, ...] = ()
+    auction: AuctionScheduleV1 = AuctionScheduleV1()
+
+
 class RiskParametersV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="risk_parameters"):
     """All risk parameters of the venue, in force from ``effective_us`` on; versions only rise."""
 
@@ -79,6 +104,7 @@ class RiskParametersV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     mark_age_us_max: Micros
     command_ttl_us: Micros
     snapshot_interval_us: Micros
+    liquidation: LiquidationPolicyV1 = LiquidationPolicyV1()
 
 
 ReferenceV1 = InstrumentV1 | CollateralAssetV1 | RiskParametersV1

@@ -93,6 +93,9 @@ FROM
     SELECT 'liquidation_decision' AS type, account, src_partition, src_offset, raw FROM liquidation_decisions FINAL
     WHERE valid = 1 AND event_id = {event_id:String}
     UNION ALL
+    SELECT 'execution_anomaly' AS type, account, src_partition, src_offset, raw FROM execution_anomalies FINAL
+    WHERE valid = 1 AND event_id = {event_id:String}
+    UNION ALL
     SELECT 'status_changed' AS type, account, src_partition, src_offset, raw FROM status_changes FINAL
     WHERE valid = 1 AND event_id = {event_id:String}
     UNION ALL

@@ -18,6 +18,8 @@ from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1, VersionsV1
 from schemas.events.margin_events import (
+    CertificateV1,
+    ExecutionAnomalyV1,
     FiguresV1,
     LiquidationDecisionV1,
     MarginSnapshotV1,
@@ -32,6 +34,7 @@ from streams.audit.tables import (
     ADDRESS,
     COLLATERAL,
     DEAD_LETTERS,
+    EXECUTION_ANOMALIES,
     FILLS,
     LIQUIDATION_ACKS,
     LIQUIDATION_DECISIONS,
@@ -112,6 +115,9 @@ def _liquidation_ack(record: LiquidationAckV1) -> Row:
         Decimal(record.filled_quantity),
         record.event_time_us,
         record.reason or "",
+        record.detail or "",
+        record.executor or "",
+        record.epoch_seen or 0,
     )
 
 
@@ -223,12 +229,18 @@ def _liquidation(record: LiquidationCommandV1) -> Row:
         record.liquidation_sequence,
         record.round,
         record.leg,
-        record.instrument,
-        record.side,
-        Decimal(record.quantity),
-        Decimal(record.limit_price),
+        record.instrument or "",
+        record.side or "",
+        Decimal(record.quantity or 0),
+        Decimal(record.limit_price or 0),
         record.expires_us,
         *_versions(record.versions),
+        record.kind,
+        record.reason,
+        record.epoch,
+        record.sequence,
+        record.account_version,
+        list(record.supersedes),
     )
 
 
@@ -255,6 +267,34 @@ def _liquidation_decision(record: LiquidationDecisionV1) -> Row:
         record.maintenance_margin_after,
         list(record.command_ids),
         record.book,
+        *_versions(record.versions),
+        record.reason,
+        record.explanation,
+        *_certificate(record.certificate),
+    )
+
+
+def _certificate(certificate: CertificateV1 | None) -> Row:
+    if certificate is None:
+        return (0.0, 0.0, 0.0, 0.0, [], [], [])
+    return (
+        certificate.cost,
+        certificate.lower_bound,
+        certificate.gap,
+        certificate.target,
+        [bound.underlying for bound in certificate.binding],
+        [bound.scenario for bound in certificate.binding],
+        [bound.weight for bound in certificate.binding],
+    )
+
+
+def _execution_anomaly(record: ExecutionAnomalyV1) -> Row:
+    return (
+        record.event_id,
+        record.account,
+        record.command_id,
+        record.anomaly,
+        record.cause_id or "",
         *_versions(record.versions),
     )
 
@@ -392,6 +432,7 @@ _EXTRACTORS: Final[Mapping[type[Record], tuple[Table, Callable[[Any], Row]]]] = 
     LiquidationCommandV1: (LIQUIDATIONS, _liquidation),
     StatusChangedV1: (STATUS_CHANGES, _status_change),
     LiquidationDecisionV1: (LIQUIDATION_DECISIONS, _liquidation_decision),
+    ExecutionAnomalyV1: (EXECUTION_ANOMALIES, _execution_anomaly),
     WithdrawalDecidedV1: (WITHDRAWAL_DECISIONS, _withdrawal_decision),
     PositionSettledV1: (POSITION_SETTLEMENTS, _position_settlement),
     MarginSnapshotV1: (MARGIN_SNAPSHOTS, _margin_snapshot),

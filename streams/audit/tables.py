@@ -135,7 +135,8 @@ LIQUIDATION_ACKS: Final = Table(
         *_texts("event_id command_id account state"),
         *_amounts("filled_quantity"),
         *_instants("event_time_us"),
-        *_texts("reason"),
+        *_texts("reason detail executor"),
+        *_integers("epoch_seen"),
     ),
 )
 PRICES: Final = Table(
@@ -200,6 +201,9 @@ LIQUIDATIONS: Final = Table(
         *_amounts("quantity limit_price"),
         *_instants("expires_us"),
         *_VERSIONS,
+        *_texts("kind reason"),
+        *_integers("epoch sequence account_version"),
+        *_columns("Array(String)", "supersedes"),
     ),
 )
 STATUS_CHANGES: Final = Table(
@@ -227,8 +231,18 @@ LIQUIDATION_DECISIONS: Final = Table(
         *_columns("Array(String)", "command_ids"),
         *_texts("book"),
         *_VERSIONS,
+        *_texts("reason explanation"),
+        *_columns("Float64", "plan_cost plan_lower_bound plan_gap plan_target"),
+        *_columns("Array(String)", "binding_underlyings binding_scenarios"),
+        *_columns("Array(Float64)", "binding_weights"),
     ),
     kind="liquidation_decision",
+)
+EXECUTION_ANOMALIES: Final = Table(
+    "execution_anomalies",
+    "margin-events",
+    (*ADDRESS, *_texts("event_id account command_id anomaly cause_id"), *_VERSIONS),
+    kind="execution_anomaly",
 )
 WITHDRAWAL_DECISIONS: Final = Table(
     "withdrawal_decisions",
@@ -292,6 +306,7 @@ TABLES: Final = (
     LIQUIDATIONS,
     STATUS_CHANGES,
     LIQUIDATION_DECISIONS,
+    EXECUTION_ANOMALIES,
     WITHDRAWAL_DECISIONS,
     POSITION_SETTLEMENTS,
     MARGIN_SNAPSHOTS,

@@ -31,6 +31,7 @@ from engine.events import (
 )
 from engine.reference.collateral_assets import CollateralAsset
 from engine.reference.instruments import Instrument, InstrumentKind
+from engine.reference.liquidation_policy import AuctionSchedule, LiquidationPolicy
 from engine.reference.parameters import RiskParameters, TailScenario, UnderlyingParameters
 from engine.siphash import siphash
 from schemas.codec import Record, encode
@@ -42,6 +43,7 @@ from schemas.events.prices import MarkV1, VolatilityNodeV1
 from schemas.events.reference import (
     CollateralAssetV1,
     InstrumentV1,
+    LiquidationPolicyV1,
     ReferenceV1,
     RiskParametersV1,
     UnderlyingParametersV1,
@@ -134,6 +136,7 @@ def to_ack(record: LiquidationAckV1, source: Source) -> LiquidationAck:
         state=_ACK_STATES[record.state],
         filled_e8=to_e8(record.filled_quantity, "filled_quantity"),
         event_time_us=record.event_time_us,
+        reason=record.reason or "",
     )
 
 
@@ -252,9 +255,32 @@ def to_parameters(record: RiskParametersV1) -> RiskParameters:
             mark_age_us_max=record.mark_age_us_max,
             command_ttl_us=record.command_ttl_us,
             snapshot_interval_us=record.snapshot_interval_us,
+            policy=_policy(record.liquidation),
         )
     except InvalidReference as error:
         raise _invalid(error) from error
+
+
+def _policy(terms: LiquidationPolicyV1) -> LiquidationPolicy:
+    schedule = terms.auction
+    return LiquidationPolicy(
+        watch_buffer_ppm=to_ppm(terms.watch_buffer, "liquidation.watch_buffer"),
+        suspect_us_max=terms.suspect_us_max,
+        cancel_us_max=terms.cancel_us_max,
+        cooldown_us=terms.cooldown_us,
+        cooldown_us_max=terms.cooldown_us_max,
+        fruitless_rounds_max=terms.fruitless_rounds_max,
+        backstop_at_ppm=to_ppm(terms.backstop_at, "liquidation.backstop_at"),
+        liquidation_fee_ppm=to_ppm(terms.liquidation_fee, "liquidation.liquidation_fee"),
+        dust_e8=to_e8(terms.dust, "liquidation.dust"),
+        hedges=terms.hedges,
+        auction=AuctionSchedule(
+            start_ppm=to_ppm(schedule.start, "liquidation.auction.start"),
+            fast_end_ppm=to_ppm(schedule.fast_end, "liquidation.auction.fast_end"),
+            fast_us=schedule.fast_us,
+            slow_us=schedule.slow_us,
+        ),
+    )
 
 
 def _underlying(name: str, terms: UnderlyingParametersV1) -> UnderlyingParameters:
