@@ -49,13 +49,15 @@ class Ladder:
     """Where an account stands on the ladder beyond its status.
 
     ``wait_until_us`` ends a suspicion or a rest. ``round_made``: a round was opened since the account came to its
-    status; ``released``: its executors were told since the last round that it is cured. ``fruitless_rounds`` were
-    opened since the last fill. ``command_sequence`` numbers the account's commands, for ever.
+    status; ``released``: its executors were told since the last round that it is cured; ``offered``: since it was last
+    being closed, its whole book was offered to everybody. ``fruitless_rounds`` were opened since the last fill.
+    ``command_sequence`` numbers the account's commands, for ever.
     """
 
     wait_until_us: int = 0
     round_made: bool = False
     released: bool = False
+    offered: bool = False
     fruitless_rounds: int = 0
     command_sequence: int = 0
 

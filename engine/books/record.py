@@ -152,7 +152,7 @@ def command_from_plain(rest: list[Plain]) -> OpenCommand:
 
 def ladder_to_plain(ladder: Ladder) -> list[Plain]:
     """A ladder as a list."""
-    flags = int(ladder.round_made) + 2 * int(ladder.released)
+    flags = int(ladder.round_made) + 2 * int(ladder.released) + 4 * int(ladder.offered)
     return [ladder.wait_until_us, flags, ladder.fruitless_rounds, ladder.command_sequence]
 
 
@@ -161,9 +161,9 @@ def ladder_from_plain(value: Plain) -> Ladder:
     if not isinstance(value, list):
         raise TypeError(f"expected a ladder, got {type(value).__name__}")
     wait_us, flags, fruitless, sequence = _ints(value, 4)
-    if not 0 <= flags <= 3:
+    if not 0 <= flags <= 7:
         raise ValueError(f"a ladder has no flags {flags}")
-    return Ladder(wait_us, bool(flags & 1), bool(flags & 2), fruitless, sequence)
+    return Ladder(wait_us, bool(flags & 1), bool(flags & 2), bool(flags & 4), fruitless, sequence)
 
 
 def _rows(value: Plain) -> list[tuple[str, list[Plain]]]:

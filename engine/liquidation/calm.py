@@ -12,6 +12,7 @@ open or rests between two rounds, whose next turn is an event of its own or a de
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,21 +38,22 @@ class Calm:
     two_sided: Bools
 
 
+class Waiting(NamedTuple):
+    """Where cases stand: who has a command open or rests between two rounds; who was told to be cured; whose book was
+    offered to everybody, so that falling further changes nothing. One entry per account asked about."""
+
+    waiting_N: Bools
+    released_N: Bools
+    offered_N: Bools
+
+
 def weight_max(parameters: RiskParameters) -> float:
     """The largest weight on a requirement at which slack is measured."""
     return max(clear_level_ppm(parameters), parameters.release_buffer_ppm, parameters.liquidation_target_ppm) / PPM
 
 
-def calm(
-    numbers: Int32s,
-    status_A: UInt8s,
-    waiting_N: Bools,
-    released_N: Bools,
-    verdicts: Verdicts,
-    parameters: RiskParameters,
-) -> Calm:
-    """Classify the accounts ``numbers`` by their ``verdicts``, by who of them has a command open or rests between two
-    rounds, ``waiting_N``, and by who was told to be cured, ``released_N``; all in the same order."""
+def calm(numbers: Int32s, status_A: UInt8s, cases: Waiting, verdicts: Verdicts, parameters: RiskParameters) -> Calm:
+    """Classify the accounts ``numbers`` by their ``verdicts`` and ``cases``, both in the same order."""
     status_N = status_A[numbers]
     # By products with rates in ppm, as the table compares, so that both draw the line at the same bit.
     equity, initial, maintenance = verdicts.equity_A * PPM, verdicts.initial_margin_A, verdicts.maintenance_margin_A
@@ -66,12 +68,13 @@ def calm(
         at = status_N == status
         known_N |= at
         low_N[at], high_N[at] = low[at], high[at]
-    active = _ACTIVE[status_N] & waiting_N
+    active = _ACTIVE[status_N] & cases.waiting_N
     known_N |= active
-    closing = active & ((status_N == MarginStatus.LIQUIDATING) | (status_N == MarginStatus.COOLDOWN))
+    rests = status_N == MarginStatus.COOLDOWN
+    closing = active & ((status_N == MarginStatus.LIQUIDATING) | (rests & ~cases.offered_N))
     low_N[closing] = (parameters.policy.backstop_at_ppm * maintenance)[closing]
     # A cured account leaves its rest, released or not.
-    waiting = active & (~released_N | (status_N == MarginStatus.COOLDOWN))
+    waiting = active & (~cases.released_N | rests)
     high_N[waiting] = (parameters.liquidation_target_ppm * maintenance)[waiting]
     with np.errstate(invalid="ignore"):
         found = verdicts.priced_A & known_N & (equity >= low_N) & (equity < high_N)

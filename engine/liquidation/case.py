@@ -44,6 +44,10 @@ def arrive(book: AccountBook, before: MarginStatus, time_us: int, parameters: Ri
         ladder.fruitless_rounds = 0
     ladder.round_made = False
     ladder.wait_until_us = 0
+    if book.status is MarginStatus.DELEVERAGING:
+        ladder.offered = True
+    elif book.status is not MarginStatus.COOLDOWN:
+        ladder.offered = False
     if book.status is MarginStatus.SUSPECT:
         ladder.wait_until_us = time_us + policy.suspect_us_max
     elif book.status is MarginStatus.COOLDOWN:

@@ -4,7 +4,7 @@ Owns the table and the conditions it is made of. Refuses to compute equity (``en
 (``engine.trust``) and to act on a status (``engine.liquidation.watch``).
 
 How to read it. An account has one status; after a recomputation the rules of that status are tried in order, and the
-first whose condition holds names the next status. If none holds, the status stays. A step makes one transition.
+first whose condition holds names the next status. If none holds, the status stays.
 
     at large    HEALTHY, WATCH, MARGIN_CALL       a breach is answered, nothing else
     in doubt    SUSPECT                           a breach that the uncertainty of prices may explain; has a deadline
@@ -64,6 +64,8 @@ class Condition(StrEnum):
     CURED_AND_RELEASED = "cured, no command open, above the release buffer"
     CURED = "cured, no command open"
     BEYOND_CLOSING = "negative equity, or below the backstop's threshold"
+    FURTHER_BEYOND_CLOSING = "below the backstop's threshold, not offered to everybody yet"
+    RESTED_BEYOND_CLOSING = "the rest is over, still below the backstop's threshold"
     READY_BEYOND_CLOSING = "no command open, below the backstop's threshold"
     READY = "no command open"
     FRUITLESS = "no command open, too many rounds without a fill"
@@ -125,8 +127,9 @@ TRANSITIONS: Mapping[MarginStatus, tuple[tuple[Condition, MarginStatus], ...]] =
     ),
     MarginStatus.COOLDOWN: (
         _STOP,
-        (Condition.BEYOND_CLOSING, MarginStatus.BACKSTOP),
+        (Condition.FURTHER_BEYOND_CLOSING, MarginStatus.BACKSTOP),
         *_EXITS,
+        (Condition.RESTED_BEYOND_CLOSING, MarginStatus.BACKSTOP),
         (Condition.RESTED, MarginStatus.LIQUIDATING),
     ),
     MarginStatus.BACKSTOP: (
@@ -145,6 +148,9 @@ TRANSITIONS: Mapping[MarginStatus, tuple[tuple[Condition, MarginStatus], ...]] =
     MarginStatus.CLOSED: (*_EXITS, *_ENTRIES),
     MarginStatus.HELD: (*_ENTRIES, *_EXITS, (Condition.RESUMED, MarginStatus.MARGIN_CALL)),
 }
+
+AT_LARGE = frozenset({MarginStatus.HEALTHY, MarginStatus.WATCH, MarginStatus.MARGIN_CALL})
+"""The statuses in which nothing is done about the account."""
 
 ACTIVE = frozenset(
     {
@@ -168,7 +174,8 @@ class Circumstances:
 
     ``stale``: it depends on a mark too old to act upon. ``doubtful``: the uncertainty of prices alone may explain that
     equity is below maintenance margin, and there is time left to find out. ``halted``: commands for it are stopped.
-    ``commands_open``, ``round_made`` (since it came to this status), ``rested``, ``fruitless``: where its case stands.
+    ``commands_open``, ``round_made`` (since it came to this status), ``offered`` (its book, to everybody), ``rested``,
+    ``fruitless``: where its case stands.
     ``flat``: it has no position that can be traded.
     """
 
@@ -177,6 +184,7 @@ class Circumstances:
     halted: bool = False
     commands_open: bool = False
     round_made: bool = False
+    offered: bool = False
     rested: bool = True
     fruitless: bool = False
     flat: bool = False
@@ -199,6 +207,10 @@ def conditions(
         found.add(Condition.SOUND)
     if is_beyond_closing(equity, maintenance_margin, parameters):
         found.add(Condition.BEYOND_CLOSING)
+        if not at.offered:
+            found.add(Condition.FURTHER_BEYOND_CLOSING)
+        if at.rested:
+            found.add(Condition.RESTED_BEYOND_CLOSING)
     if is_cured(equity, maintenance_margin, parameters):
         found.add(Condition.TARGET_REACHED)
     if at.rested:
@@ -221,16 +233,24 @@ def is_beyond_closing(equity: float, maintenance_margin: float, parameters: Risk
 
 
 def next_status(status: MarginStatus, found: frozenset[Condition]) -> MarginStatus:
-    """Where the table leads from ``status``; ``status`` itself if no rule applies."""
-    for condition, after in TRANSITIONS[status]:
-        if condition in found:
-            return after
-    return status
+    """Where the table leads from ``status``; ``status`` itself if no rule applies. At large it is followed to its end:
+    there a second look at the same figures must find nothing left to do."""
+    after = _rule(status, found)
+    while after in AT_LARGE and (further := _rule(after, found)) in AT_LARGE - {after}:
+        after = further
+    return after
 
 
 def clear_level_ppm(parameters: RiskParameters) -> int:
     """The multiple of initial margin above which an account is no longer watched, in ppm."""
     return parameters.policy.watch_buffer_ppm * parameters.release_buffer_ppm // PPM
+
+
+def _rule(status: MarginStatus, found: frozenset[Condition]) -> MarginStatus:
+    for condition, after in TRANSITIONS[status]:
+        if condition in found:
+            return after
+    return status
 
 
 def _buffers(equity: float, initial_margin: float, parameters: RiskParameters) -> set[Condition]:

@@ -27,7 +27,7 @@ from engine.columns.arrays import Int32s
 from engine.columns.desk import Desk
 from engine.commands import AccountCommand, ExecutionAnomaly, StatusChanged
 from engine.liquidation import case, status
-from engine.liquidation.calm import calm
+from engine.liquidation.calm import Waiting, calm
 from engine.liquidation.closing import can_close
 from engine.liquidation.decision import decide
 from engine.liquidation.lookout import Lookout
@@ -134,8 +134,7 @@ class AccountWatch:
             self._desk.put_back()
             verdicts = self._lookout.evaluate(numbers)
             deadlines_us = self._deadlines(numbers, parameters)
-            waiting_N, released_N = self._waiting(numbers)
-            found = calm(numbers, self._columns.accounts.status_A, waiting_N, released_N, verdicts, parameters)
+            found = calm(numbers, self._columns.accounts.status_A, self._waiting(numbers), verdicts, parameters)
             evicted = self._lookout.guard(numbers[found.calm], found.slack, found.two_sided)
             self._lookout.release(numbers[~found.calm])
             self._settle_down(numbers[found.calm], deadlines_us)
@@ -183,16 +182,16 @@ class AccountWatch:
                 deadlines[number] = min(at for at in (expiry_us, wait_us) if at is not None)
         return deadlines
 
-    def _waiting(self, numbers: Int32s) -> tuple[Bools, Bools]:
-        """Who of ``numbers`` has a command open or rests between two rounds; and who was told to be cured."""
-        waiting_N, released_N = np.zeros((2, numbers.size), dtype=np.bool_)
+    def _waiting(self, numbers: Int32s) -> Waiting:
+        """What the accounts ``numbers`` are waiting for in their cases."""
+        waiting_N, released_N, offered_N = np.zeros((3, numbers.size), dtype=np.bool_)
         for at in np.flatnonzero(self._columns.accounts.has_cold_A[numbers]).tolist():
             number = int(numbers[at])
             cold = self._columns.cold[number]
             rests = int(self._columns.accounts.status_A[number]) == MarginStatus.COOLDOWN
             waiting_N[at] = bool(cold.open_commands) or rests
-            released_N[at] = cold.ladder.released
-        return waiting_N, released_N
+            released_N[at], offered_N[at] = cold.ladder.released, cold.ladder.offered
+        return Waiting(waiting_N, released_N, offered_N)
 
     def _settle_down(self, numbers: Int32s, deadlines_us: Mapping[int, int]) -> None:
         """Who is calm needs no restless looks, and no deadline but that of an open command or a rest."""
@@ -231,6 +230,7 @@ class AccountWatch:
             stale=stale,
             commands_open=bool(book.open_commands),
             round_made=ladder.round_made and rests,
+            offered=ladder.offered,
             rested=self._market.time_us > ladder.wait_until_us,
             fruitless=ladder.fruitless_rounds >= policy.fruitless_rounds_max,
             flat=not can_close(book, self._market.view()),
