@@ -1,9 +1,9 @@
 """Explains a liquidation command: recomputes it from the audit trail alone and compares every bit.
 
 Owns the proof. Three things must hold: the audited decision is what ``decide`` returns for the audited book, marks,
-reference data and parameters; its commands, including the one asked about, are byte for byte those audited; and the
-positions in that book are what the account's audited fills and settlements add up to. Refuses to trust any figure that
-was written down: figures are only ever compared.
+reference data and parameters; its commands, including the one asked about, are byte for byte those audited, sent in one
+epoch; and the positions in that book are what the account's audited fills and settlements add up to. Refuses to trust
+any figure that was written down: figures are only ever compared.
 """
 
 from __future__ import annotations
@@ -140,7 +140,10 @@ def _compare_decision(engine: MarginEngine, decision: LiquidationDecisionV1, aud
     differences = []
     if _bytes(evidence) != encode(decision):
         differences.append(f"decision {decision.event_id}: recomputed bytes differ")
-    recomputed = {command.command_id: _bytes(command) for command in commands}
+    epochs = {_as_command(raw).epoch for raw in audited.values()}
+    if len(epochs) != 1:
+        return [*differences, f"commands of {decision.event_id}: sent in epochs {sorted(epochs)}"]
+    recomputed = {command.command_id: _bytes(command, *epochs) for command in commands}
     for command_id in sorted(recomputed.keys() | audited.keys()):
         if recomputed.get(command_id) != audited.get(command_id):
             differences.append(f"command {command_id}: recomputed bytes differ from those audited")
@@ -188,5 +191,5 @@ def _holding(book: AccountBook, name: str) -> tuple[int, int]:
     return (position.quantity_e8, position.cost_e8) if position is not None else (0, 0)
 
 
-def _bytes(command: Command) -> bytes:
-    return encode(to_wire(command)[2])
+def _bytes(command: Command, epoch: int = 0) -> bytes:
+    return encode(to_wire(command, epoch)[2])

@@ -21,9 +21,7 @@ class VersionsV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     offsets: dict[str, Offset]
 
 
-CommandKind = Literal[
-    "cancel_orders", "reduce", "close", "hedge", "transfer_to_backstop", "auction", "adl", "release"
-]
+CommandKind = Literal["cancel_orders", "reduce", "close", "hedge", "transfer_to_backstop", "auction", "adl", "release"]
 CommandReason = Literal[
     "below_maintenance",
     "no_affordable_plan",

@@ -65,8 +65,8 @@ _STATUSES: dict[MarginStatus, Status] = {
 
 
 def to_wire(command: Command, epoch: int = 0) -> tuple[str, bytes, Record]:
-    """Topic, key and record of a command. ``epoch`` is the fencing number under which a worker owns the partition of its
-    account; 0 where nobody owns anything, offline."""
+    """Topic, key and record of a command. ``epoch`` is the fencing number under which a worker owns the partition of
+    its account; 0 where nobody owns anything, offline."""
     record = _record(command, epoch)
     return topic_of(record), key_of(record), record
 
