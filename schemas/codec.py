@@ -70,6 +70,8 @@ def decode(topic: str, value: bytes | None) -> Record:
         raise diagnose(error, value, decoder.type) from None
     if type(record) is CollateralV1:
         _check_collateral(record)
+    elif type(record) is LiquidationCommandV1:
+        _check_command(record)
     return record
 
 
@@ -107,6 +109,18 @@ def _check_collateral(record: CollateralV1) -> None:
             raise SchemaError(reason, field, f"a {record.kind} {'needs' if field in needed else 'has no'} {field}")
     if record.counterparty == record.account:
         raise SchemaError(Reason.OUT_OF_RANGE, "counterparty", "the account itself")
+
+
+def _check_command(record: LiquidationCommandV1) -> None:
+    """Legs name what to trade, an auction what is offered, and only a hedge may open a position."""
+    is_leg = record.kind not in ("cancel_orders", "auction", "release")
+    needs = {"instrument": is_leg, "side": is_leg, "quantity": is_leg, "limit_price": is_leg}
+    for field, needed in {**needs, "auction": record.kind == "auction"}.items():
+        if (getattr(record, field) is not None) != needed:
+            reason = Reason.MISSING_FIELD if needed else Reason.UNKNOWN_FIELD
+            raise SchemaError(reason, field, f"{record.kind} {'needs' if needed else 'has no'} {field}")
+    if not record.reduce_only and record.kind != "hedge":
+        raise SchemaError(Reason.OUT_OF_RANGE, "reduce_only", f"{record.kind} may not open a position")
 
 
 def _address(letter: DeadLetterV1) -> str:

@@ -124,16 +124,19 @@ FROM
     SELECT time_us, 'status', after, concat('from ', before), src_topic, src_partition, src_offset
     FROM status_changes FINAL WHERE valid = 1 AND account = {account:String}
     UNION ALL
-    SELECT time_us, 'liquidation decision', event_id, concat('round ', toString(round)),
+    SELECT time_us, 'liquidation decision', event_id, concat('round ', toString(round), ': ', explanation),
         src_topic, src_partition, src_offset
     FROM liquidation_decisions FINAL WHERE valid = 1 AND account = {account:String}
     UNION ALL
-    SELECT time_us, 'liquidation command', instrument, concat(side, ' ', toString(quantity)),
+    SELECT time_us, 'liquidation command', kind, concat(side, ' ', toString(quantity), ' ', instrument),
         src_topic, src_partition, src_offset
     FROM liquidations FINAL WHERE valid = 1 AND account = {account:String}
     UNION ALL
     SELECT event_time_us, 'liquidation ack', command_id, state, src_topic, src_partition, src_offset
     FROM liquidation_acks FINAL WHERE valid = 1 AND account = {account:String}
+    UNION ALL
+    SELECT time_us, 'execution anomaly', command_id, anomaly, src_topic, src_partition, src_offset
+    FROM execution_anomalies FINAL WHERE valid = 1 AND account = {account:String}
     UNION ALL
     SELECT time_us, 'withdrawal answer', request_id, if(granted, 'granted', refusal),
         src_topic, src_partition, src_offset

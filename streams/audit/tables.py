@@ -306,10 +306,10 @@ TABLES: Final = (
     LIQUIDATIONS,
     STATUS_CHANGES,
     LIQUIDATION_DECISIONS,
-    EXECUTION_ANOMALIES,
     WITHDRAWAL_DECISIONS,
     POSITION_SETTLEMENTS,
     MARGIN_SNAPSHOTS,
+    EXECUTION_ANOMALIES,
     DEAD_LETTERS,
 )
 """Every table of rows, in the fixed order in which a batch is inserted."""

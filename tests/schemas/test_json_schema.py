@@ -22,6 +22,10 @@ BEYOND_FORM = {
     "collateral-transfer_with_sequence",
     "collateral-deposit_with_counterparty",
     "collateral-credit_without_sequence",
+    "liquidations-auction_without_offer",
+    "liquidations-leg_without_quantity",
+    "liquidations-not_reduce_only",
+    "liquidations-release_with_instrument",
     "prices-surface_volatility_is_absurd",  # range of a decimal string
     "prices-surface_moneyness_is_absurd",
 }

@@ -128,6 +128,7 @@ def world() -> list[Record]:
         SettlementV1(v=1, event_id="s-1", instrument="BTC-28MAR25", price="20000", event_time_us=START_US),
         margin_event(0, 5),
         margin_event(1, 1),
+        margin_event(5, 9),
         margin_event(3, 7),
         granted,
         WithdrawalDecidedV1(
@@ -219,7 +220,7 @@ def test_the_timeline_of_an_account_is_in_order_and_complete(filled: AuditStore)
     rows = ask(filled, QUERIES["account_timeline"]).dicts()
     assert sorted(row["time_us"] for row in rows) == [row["time_us"] for row in rows]
     kinds = {"fill", "deposit", "withdrawal", "status", "liquidation decision", "liquidation command",
-             "liquidation ack", "withdrawal answer", "position settled"}  # fmt: skip
+             "liquidation ack", "withdrawal answer", "position settled", "execution anomaly"}  # fmt: skip
     assert kinds == {row["what"] for row in rows}
     assert [] == ask(filled, QUERIES["account_timeline"], account="nobody").rows
 
