@@ -16,8 +16,8 @@ from engine.reference.liquidation_policy import AuctionSchedule
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What a decision was taken on: offsets of the newest mark, reference record and settlement (-1: none yet),
-    the version of the parameters in force, the engine time, and per account topic the newest offset applied."""
+    """What a decision was taken on: offsets of the newest mark, reference record, settlement and control (-1: none
+    yet), the version of the parameters in force, the engine time, and per account topic the newest offset applied."""
 
     mark_version: int
     reference_version: int
@@ -25,6 +25,7 @@ class Versions:
     parameters_version: int
     time_us: int
     offsets: Mapping[str, int]
+    control_version: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,39 @@ class Settlement:
     event_time_us: int
 
 
+class ControlScope(StrEnum):
+    """What a hold stops: everything, one instrument, one venue's executors, one account."""
+
+    GLOBAL = "global"
+    INSTRUMENT = "instrument"
+    VENUE = "venue"
+    ACCOUNT = "account"
+
+
+class ControlMode(StrEnum):
+    """How much is stopped, by severity (``engine.controls``)."""
+
+    RUN = "run"
+    REDUCE_ONLY = "reduce_only"
+    CANCEL_ONLY = "cancel_only"
+    HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSet:
+    """Somebody has stopped liquidations in a scope, or let them run again. ``version`` is the offset on the control
+    topic; ``target`` is empty for the global scope, ``until_us`` 0 for ``RUN``. ``is_approved``: a second person has
+    agreed, so that it replaces earlier holds of the scope."""
+
+    version: int
+    scope: ControlScope
+    target: str
+    mode: ControlMode
+    until_us: int
+    is_approved: bool
+
+
 AccountEvent = Fill | CollateralEvent | LiquidationAck | BadRecord
 ReferenceEvent = InstrumentListed | CollateralAssetListed | ParametersSet
-BroadcastEvent = MarkPrice | Settlement | InstrumentListed | CollateralAssetListed | ParametersSet
+BroadcastEvent = MarkPrice | Settlement | InstrumentListed | CollateralAssetListed | ParametersSet | ControlSet
 Event = AccountEvent | BroadcastEvent

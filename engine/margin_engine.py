@@ -44,6 +44,7 @@ from engine.commands import (
     TransferCredit,
     WithdrawalDecided,
 )
+from engine.controls import NO_HOLDS, Controls
 from engine.errors import InvariantBroken
 from engine.events import (
     AccountEvent,
@@ -52,6 +53,8 @@ from engine.events import (
     CollateralAssetListed,
     CollateralEvent,
     CollateralKind,
+    ControlScope,
+    ControlSet,
     Event,
     Fill,
     InstrumentListed,
@@ -94,6 +97,7 @@ class MarginEngine:
         self._loaded: list[Int32s] = []
         self._time_us = 0
         self._parameters: RiskParameters | None = None
+        self._controls = NO_HOLDS
         self._touched: set[int] = set()
         self._commands: list[tuple[str, AccountCommand]] = []
 
@@ -114,6 +118,7 @@ class MarginEngine:
         """Begin a step: ``apply`` and ``apply_fills`` as often as need be, then ``finish``."""
         self._touched, self._commands = set(), []
         self._time_us, self._parameters = self._market.time_us, self._market.parameters
+        self._controls = self._market.controls()
         self._settle_loaded()
 
     def apply_fills(self, fills: FillColumns, first: int, shard: int, outcome_N: UInt8s) -> int:
@@ -139,6 +144,7 @@ class MarginEngine:
             self._sweep.note_time(self._time_us)
         if self._market.parameters is not self._parameters:
             self._watch.note_everyone()
+        self._note_concerned(self._controls, self._market.controls())
         touched, moved = self._lane.take_touched()
         self._watch.note_accounts(moved)
         swept = self._sweep.take(sweep_max)
@@ -262,6 +268,17 @@ class MarginEngine:
             for shard in np.unique(shard_N)
         }
 
+    def _note_concerned(self, before: Controls, after: Controls) -> None:
+        """A hold has come, changed, been lifted or expired: look at everybody it is about. Executors heed venues."""
+        for scope, target in sorted(before.differing(after)):
+            match scope:
+                case ControlScope.GLOBAL:
+                    self._watch.note_accounts(self._columns.numbers())
+                case ControlScope.INSTRUMENT:
+                    self._watch.note_accounts(self._holders([target]))
+                case ControlScope.ACCOUNT if (number := self._columns.number(target)) >= 0:
+                    self._watch.note_account(number)
+
     def _holders(self, instruments: Iterable[str]) -> Int32s:
         """Accounts with a position in any of ``instruments``, ascending by number."""
         self._desk.put_back()
@@ -375,6 +392,8 @@ class MarginEngine:
                     self._watch.note_everyone()
             case ParametersSet():
                 outcome = self._market.set_parameters(event)
+            case ControlSet():
+                outcome = self._market.set_control(event)
             case _:
                 assert_never(event)
         return outcome

@@ -37,6 +37,7 @@ class Rejection(StrEnum):
     VERSION_NOT_NEWER = "version_not_newer"
     SETTLEMENT_CHANGED = "settlement_changed"
     SETTLEMENT_BEFORE_EXPIRY = "settlement_before_expiry"
+    HOLD_EXPIRED = "hold_expired"
 
 
 class Refusal(StrEnum):

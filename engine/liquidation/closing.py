@@ -117,8 +117,7 @@ class Closing:
         made = trade(terms, held, self.signed(name, quantity_e8), self.mark_prices_e8[name], index)
         flow = Flow()
         add_trade(flow, terms, held, made, index)
-        asset_price = mark_of(self._market, self._market.assets[terms.settlement_asset].mark_feed)
-        assert asset_price is not None
+        asset_price = self._asset_price(terms)
         fee_e8 = self._fee(terms, quantity_e8, asset_price)
         return ClosingEffect(
             asset=terms.settlement_asset,
@@ -127,17 +126,40 @@ class Closing:
             cost=fee_e8 / E8 * asset_price,
         )
 
+    def notional_each(self, instrument: str) -> float:
+        """Notional of one contract (of an option: of its underlying), numeraire."""
+        terms, size_e8 = self._market.instruments[instrument], self.size_e8(instrument)
+        return self._notional_e8(terms, size_e8) / size_e8 * self._asset_price(terms)
+
+    def cost_rates(self, instrument: str) -> tuple[float, float]:
+        """Spread and fees per contract, and impact per contract^1.5, both numeraire: the cost of closing x contracts is
+        linear x + impact x^1.5, but for rounding up to whole units of money."""
+        parameters = self._parameters.underlyings[self._market.instruments[instrument].underlying]
+        each = self.notional_each(instrument)
+        linear = (parameters.close_cost_ppm + self._parameters.policy.liquidation_fee_ppm) / PPM * each
+        if parameters.daily_volume_e8 is None:
+            return linear, 0.0
+        return linear, parameters.impact_ppm / PPM * each * math.sqrt(each / (parameters.daily_volume_e8 / E8))
+
     def _fee(self, terms: Instrument, quantity_e8: int, asset_price: float) -> int:
         """Cost of closing the notional (of an option: of the underlying), in the settlement asset, rounded up: spread
         and fees exactly, and the impact of the depth model that margin uses too."""
         parameters = self._parameters.underlyings[terms.underlying]
-        notional_e8 = abs(trade_value(terms, quantity_e8, self._market.marks[terms.mark_feed].price_e8))
-        fee_e8 = div_up(parameters.close_cost_ppm * notional_e8, PPM)
+        notional_e8 = self._notional_e8(terms, quantity_e8)
+        fee_e8 = div_up((parameters.close_cost_ppm + self._parameters.policy.liquidation_fee_ppm) * notional_e8, PPM)
         if parameters.daily_volume_e8 is None:
             return fee_e8
         depth = Depth(0.0, 1.0, parameters.daily_volume_e8 / E8, parameters.impact_ppm / PPM)
         impact = cost_to_close(np.array([notional_e8 / E8 * asset_price]), depth)[0]
         return fee_e8 + math.ceil(float(impact) / asset_price * E8)
+
+    def _notional_e8(self, terms: Instrument, quantity_e8: int) -> int:
+        return abs(trade_value(terms, quantity_e8, self._market.marks[terms.mark_feed].price_e8))
+
+    def _asset_price(self, terms: Instrument) -> float:
+        price = mark_of(self._market, self._market.assets[terms.settlement_asset].mark_feed)
+        assert price is not None, "only priced accounts are closed"
+        return price
 
 
 def _is_open_for_trade(name: str, market: Market) -> bool:
