@@ -25,6 +25,7 @@ from streams.audit.evidence import (
     ACCOUNT_INPUTS,
     COMMAND,
     COMMANDS_OF_DECISION,
+    CONTROLS_AS_OF,
     MARGIN_EVENT,
     MARKS_AS_OF,
     REFERENCE_AS_OF,
@@ -101,6 +102,7 @@ def _market_engine(store: AuditStore, versions: VersionsV1) -> MarginEngine:
     engine = MarginEngine()
     for topic, rows in (
         ("reference", REFERENCE_AS_OF.run(store, reference_version=versions.reference_version).rows),
+        ("liquidation-control", CONTROLS_AS_OF.run(store, control_version=versions.control_version).rows),
         ("marks", MARKS_AS_OF.run(store, mark_version=versions.mark_version).rows),
         ("settlements", SETTLEMENTS_AS_OF.run(store, settlement_version=versions.settlement_version).rows),
     ):

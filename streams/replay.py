@@ -30,7 +30,7 @@ from streams.dead_letters import dead_letter
 from streams.translate import to_account_event, to_broadcast_event, to_wire
 
 ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
-BROADCAST_TOPICS = ("marks", "reference", "settlements")
+BROADCAST_TOPICS = ("marks", "reference", "settlements", "liquidation-control")
 
 
 class InvalidLine(Exception):

@@ -9,6 +9,7 @@ ALTER TABLE liquidation_decisions RESET SETTING non_replicated_deduplication_win
 ALTER TABLE status_changes RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE execution_anomalies RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE liquidations RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
+ALTER TABLE liquidation_controls RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE settlements RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE reference RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE marks RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;

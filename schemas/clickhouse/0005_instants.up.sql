@@ -24,6 +24,10 @@ ALTER TABLE reference
 ALTER TABLE settlements
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `event_time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(event_time_us, 'UTC');
+ALTER TABLE liquidation_controls
+    ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
+    ADD COLUMN IF NOT EXISTS `until` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(until_us, 'UTC'),
+    ADD COLUMN IF NOT EXISTS `event_time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(event_time_us, 'UTC');
 ALTER TABLE liquidations
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `expires` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(expires_us, 'UTC'),

@@ -66,6 +66,13 @@ ALTER TABLE settlements
     MODIFY COLUMN `price` REMOVE CODEC,
     MODIFY COLUMN `event_time_us` REMOVE CODEC;
 
+ALTER TABLE liquidation_controls
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `until_us` REMOVE CODEC,
+    MODIFY COLUMN `event_time_us` REMOVE CODEC;
+
 ALTER TABLE liquidations
     MODIFY COLUMN `src_offset` REMOVE CODEC,
     MODIFY COLUMN `ts_us` REMOVE CODEC,

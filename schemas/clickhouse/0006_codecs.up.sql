@@ -67,6 +67,13 @@ ALTER TABLE settlements
     MODIFY COLUMN `price` Decimal(38, 18) CODEC(ZSTD(1)),
     MODIFY COLUMN `event_time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
 
+ALTER TABLE liquidation_controls
+    MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
+    MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
+    MODIFY COLUMN `raw` String CODEC(ZSTD(3)),
+    MODIFY COLUMN `until_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
+    MODIFY COLUMN `event_time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
+
 ALTER TABLE liquidations
     MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
     MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),

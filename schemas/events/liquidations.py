@@ -10,8 +10,9 @@ from schemas.fields import Count, Float, Identifier, Micros, Offset, PositiveDec
 
 
 class VersionsV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a decision was taken on: offsets on marks, reference and settlements, the parameter version in force,
-    the engine time, and per account topic the newest offset applied (one partition: the account's)."""
+    """What a decision was taken on: offsets on marks, reference, settlements and liquidation-control, the parameter
+    version in force, the engine time, and per account topic the newest offset applied (one partition: the account's).
+    """
 
     mark_version: Offset
     reference_version: Offset
@@ -19,6 +20,7 @@ class VersionsV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     parameters_version: Count
     time_us: Micros
     offsets: dict[str, Offset]
+    control_version: Offset = -1
 
 
 CommandKind = Literal["cancel_orders", "reduce", "close", "hedge", "transfer_to_backstop", "auction", "adl", "release"]

@@ -66,6 +66,15 @@ WHERE valid = 1 AND src_offset <= {settlement_version:Int64}
 ORDER BY src_offset""",
 )
 
+CONTROLS_AS_OF: Final = Query(
+    "controls_as_of",
+    "Holds on liquidations and their ends up to a control version, in order.",
+    """SELECT scope, target, src_offset, raw
+FROM liquidation_controls FINAL
+WHERE valid = 1 AND src_offset <= {control_version:Int64}
+ORDER BY src_offset""",
+)
+
 COMMAND: Final = Query(
     "command",
     "A liquidation command by its id; more than one row when it was delivered more than once.",
@@ -119,6 +128,7 @@ EVIDENCE: Final = {
         MARKS_BETWEEN,
         REFERENCE_AS_OF,
         SETTLEMENTS_AS_OF,
+        CONTROLS_AS_OF,
         COMMAND,
         COMMANDS_OF_DECISION,
         MARGIN_EVENT,

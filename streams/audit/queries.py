@@ -149,6 +149,15 @@ WHERE time_us >= {from_us:Int64} AND time_us < {to_us:Int64}
 ORDER BY time_us, src_topic, src_partition, src_offset""",
 )
 
+LIQUIDATION_HOLDS: Final = Query(
+    "liquidation_holds",
+    "Who has stopped which liquidations or let them run again, until when and why.",
+    """SELECT event_time_us, scope, target, mode, until_us, issued_by, approved_by, reason
+FROM liquidation_controls FINAL
+WHERE valid = 1 AND event_time_us >= {from_us:Int64} AND event_time_us < {to_us:Int64}
+ORDER BY src_offset""",
+)
+
 MARGIN_UTILIZATION_BY_HOUR: Final = Query(
     "margin_utilization_by_hour",
     "Initial margin over equity per account and hour: median, 95th percentile, and how many were above one.",
@@ -376,6 +385,7 @@ QUERIES: Final = _by_name(
         LIQUIDATED_ACCOUNTS,
         LIQUIDATION_OUTCOMES,
         ACCOUNT_TIMELINE,
+        LIQUIDATION_HOLDS,
         LEAST_MARGIN_EXCESS,
         MARGIN_UTILIZATION_BY_HOUR,
         CAPITAL_BY_HOUR,

@@ -14,6 +14,7 @@ from typing import Any, Final
 from schemas.codec import Record, decode_record
 from schemas.errors import SchemaError
 from schemas.events.collateral import CollateralV1
+from schemas.events.control import LiquidationControlV1
 from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1, VersionsV1
@@ -37,6 +38,7 @@ from streams.audit.tables import (
     EXECUTION_ANOMALIES,
     FILLS,
     LIQUIDATION_ACKS,
+    LIQUIDATION_CONTROLS,
     LIQUIDATION_DECISIONS,
     LIQUIDATIONS,
     MARGIN_SNAPSHOTS,
@@ -221,6 +223,20 @@ def _settlement(record: SettlementV1) -> Row:
     return (record.event_id, record.instrument, Decimal(record.price), record.event_time_us)
 
 
+def _liquidation_control(record: LiquidationControlV1) -> Row:
+    return (
+        record.event_id,
+        record.scope,
+        record.target or "",
+        record.mode,
+        record.until_us or 0,
+        record.issued_by,
+        record.approved_by or "",
+        record.reason,
+        record.event_time_us,
+    )
+
+
 def _liquidation(record: LiquidationCommandV1) -> Row:
     return (
         record.command_id,
@@ -361,6 +377,7 @@ def _versions(versions: VersionsV1) -> Row:
         versions.mark_version,
         versions.reference_version,
         versions.settlement_version,
+        versions.control_version,
         versions.parameters_version,
         versions.time_us,
         list(versions.offsets),
@@ -429,6 +446,7 @@ _EXTRACTORS: Final[Mapping[type[Record], tuple[Table, Callable[[Any], Row]]]] = 
     CollateralAssetV1: (REFERENCE, _collateral_asset),
     RiskParametersV1: (REFERENCE, _risk_parameters),
     SettlementV1: (SETTLEMENTS, _settlement),
+    LiquidationControlV1: (LIQUIDATION_CONTROLS, _liquidation_control),
     LiquidationCommandV1: (LIQUIDATIONS, _liquidation),
     StatusChangedV1: (STATUS_CHANGES, _status_change),
     LiquidationDecisionV1: (LIQUIDATION_DECISIONS, _liquidation_decision),

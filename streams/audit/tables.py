@@ -98,7 +98,7 @@ _FIGURES = (
     *_columns("Array(Float64)", "add_on_amounts"),
 )
 _VERSIONS = (
-    *_integers("mark_version reference_version settlement_version parameters_version"),
+    *_integers("mark_version reference_version settlement_version control_version parameters_version"),
     *_instants("time_us"),
     *_columns("Array(String)", "applied_topics"),
     *_columns("Array(Int64)", "applied_offsets"),
@@ -189,6 +189,17 @@ SETTLEMENTS: Final = Table(
     "settlements",
     "settlements",
     (*ADDRESS, *_texts("event_id instrument"), *_amounts("price"), *_instants("event_time_us")),
+)
+LIQUIDATION_CONTROLS: Final = Table(
+    "liquidation_controls",
+    "liquidation-control",
+    (
+        *ADDRESS,
+        *_texts("event_id scope target mode"),
+        *_instants("until_us"),
+        *_texts("issued_by approved_by reason"),
+        *_instants("event_time_us"),
+    ),
 )
 LIQUIDATIONS: Final = Table(
     "liquidations",
@@ -303,6 +314,7 @@ TABLES: Final = (
     MARKS,
     REFERENCE,
     SETTLEMENTS,
+    LIQUIDATION_CONTROLS,
     LIQUIDATIONS,
     STATUS_CHANGES,
     LIQUIDATION_DECISIONS,

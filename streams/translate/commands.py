@@ -264,6 +264,7 @@ def to_versions(record: VersionsV1) -> Versions:
         parameters_version=record.parameters_version,
         time_us=record.time_us,
         offsets=record.offsets,
+        control_version=record.control_version,
     )
 
 
@@ -275,6 +276,7 @@ def _versions(versions: Versions) -> VersionsV1:
         parameters_version=versions.parameters_version,
         time_us=versions.time_us,
         offsets=dict(versions.offsets),
+        control_version=versions.control_version,
     )
 
 

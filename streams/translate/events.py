@@ -19,6 +19,9 @@ from engine.events import (
     CollateralAssetListed,
     CollateralEvent,
     CollateralKind,
+    ControlMode,
+    ControlScope,
+    ControlSet,
     Fill,
     InstrumentListed,
     LiquidationAck,
@@ -37,6 +40,7 @@ from engine.siphash import siphash
 from schemas.codec import Record, encode
 from schemas.errors import Reason, SchemaError
 from schemas.events.collateral import CollateralV1
+from schemas.events.control import LiquidationControlV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1
 from schemas.events.prices import MarkV1, VolatilityNodeV1
@@ -58,6 +62,8 @@ VOLATILITY_MAX = 100.0
 
 _KINDS = {kind.value: kind for kind in CollateralKind}
 _ACK_STATES = {state.value: state for state in AckState}
+_CONTROL_SCOPES = {scope.value: scope for scope in ControlScope}
+_CONTROL_MODES = {mode.value: mode for mode in ControlMode}
 
 
 def to_account_event(record: Record, source: Source) -> AccountEvent:
@@ -76,6 +82,8 @@ def to_broadcast_event(record: Record, offset: int) -> BroadcastEvent:
         return to_mark(record, offset)
     if isinstance(record, SettlementV1):
         return to_settlement(record, offset)
+    if isinstance(record, LiquidationControlV1):
+        return to_control(record, offset)
     assert isinstance(record, (InstrumentV1, CollateralAssetV1, RiskParametersV1)), f"{type(record).__name__}"
     return to_reference_event(record, offset)
 
@@ -157,6 +165,18 @@ def to_mark(record: MarkV1, offset: int) -> MarkPrice:
 def to_settlement(record: SettlementV1, offset: int) -> Settlement:
     """The final price of an instrument."""
     return Settlement(offset, record.instrument, to_e8(record.price, "price"), record.event_time_us)
+
+
+def to_control(record: LiquidationControlV1, offset: int) -> ControlSet:
+    """A hold, or the end of one."""
+    return ControlSet(
+        version=offset,
+        scope=_CONTROL_SCOPES[record.scope],
+        target=record.target or "",
+        mode=_CONTROL_MODES[record.mode],
+        until_us=record.until_us or 0,
+        is_approved=record.approved_by is not None,
+    )
 
 
 def to_reference_event(record: ReferenceV1, offset: int) -> ReferenceEvent:

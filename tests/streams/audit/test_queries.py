@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.codec import Record, topic_of
+from schemas.codec import Record, decode, topic_of
 from schemas.events.collateral import CollateralV1
+from schemas.events.control import LiquidationControlV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1
 from schemas.events.margin_events import MarginSnapshotV1, WithdrawalDecidedV1
@@ -55,6 +56,7 @@ ANY: dict[str, Parameter] = {
     "after_version": -1,
     "reference_version": 2**62,
     "settlement_version": 2**62,
+    "control_version": 2**62,
 }
 
 
@@ -125,6 +127,10 @@ def world() -> list[Record]:
         mark("BTC", "20000", 0),
         mark("ETH", "1500", 1),
         mark("BTC", "21000", 10),
+        LiquidationControlV1(
+            v=1, event_id="h-1", scope="account", target="alice", mode="halt", until_us=START_US + 60_000_000,
+            issued_by="ann", reason="disputed fill", event_time_us=START_US,
+        ),
         SettlementV1(v=1, event_id="s-1", instrument="BTC-28MAR25", price="20000", event_time_us=START_US),
         margin_event(0, 5),
         margin_event(1, 1),
@@ -282,7 +288,7 @@ def test_dead_letters_and_undecodable_records_are_counted(filled: AuditStore) ->
 def test_completeness_counts_every_topic_and_sees_holes_and_repeats(changeable: AuditStore) -> None:
     columns = ("row_count", "duplicates", "first_offset", "last_offset", "unseen")
     rows = {row["src_topic"]: row for row in ask(changeable, QUERIES["completeness"]).dicts()}
-    assert 9 == len(rows)
+    assert 10 == len(rows)
     assert [6, 0, 0, 5, 0] == [rows["fills"][name] for name in columns]
     changeable.execute("INSERT INTO marks SELECT * FROM marks WHERE src_offset = 1")
     BatchInserter(changeable).insert({("marks", 0): [record_of(mark("BTC", "1", 20), 9)]})
@@ -318,6 +324,15 @@ def test_reference_as_of_a_version_keeps_every_parameter_version(filled: AuditSt
     assert [("collateral_asset", "USD", 1), ("instrument", "BTC-PERP", 0), ("risk_parameters", "1", 2),
             ("risk_parameters", "2", 3)] == [row[:3] for row in before]  # fmt: skip
     assert ("instrument", "BTC-PERP", 4) == now[1][:3]
+
+
+def test_controls_as_of_a_version_and_who_ordered_them(filled: AuditStore) -> None:
+    rows = EVIDENCE["controls_as_of"].run(filled, control_version=0).rows
+    assert [("account", "alice", 0)] == [row[:3] for row in rows]
+    assert isinstance(decode("liquidation-control", rows[0][-1]), LiquidationControlV1)
+    assert [] == EVIDENCE["controls_as_of"].run(filled, control_version=-1).rows
+    (hold,) = ask(filled, QUERIES["liquidation_holds"]).rows
+    assert (START_US, "account", "alice", "halt", START_US + 60_000_000, "ann", "", "disputed fill") == hold
 
 
 def test_decisions_and_commands_are_found_by_id_with_their_bytes(filled: AuditStore) -> None:
