@@ -43,7 +43,9 @@ def parse_bidder(text: str) -> Bidder:
 @click.option("--depth-left", type=float, default=1.0, show_default=True, help="Share of normal depth.")
 @click.option("--price-band", type=float, default=0.5, show_default=True, help="How far off the mark a limit may be.")
 @click.option("--bidder", "bidders", multiple=True, metavar="ACCOUNT:PRICE:SHARE", help="A bidder in auctions.")
-@click.option("--halt", "halted", multiple=True, metavar="SCOPE", help="*, account:ID or instrument:ID.")
+@click.option(
+    "--halt", "halted", multiple=True, metavar="SCOPE", help="global, account:ID, instrument:ID or venue:NAME."
+)
 @click.option("--fault", "faults", multiple=True, metavar="NAME[:SHARE]", help=f"One of {_FAULTS}.")
 @click.option("--reject-reason", type=click.Choice(get_args(AckReason)), default="venue", show_default=True)
 @click.option("--delay", type=float, default=0.0, show_default=True, help="Seconds of market time before executing.")
@@ -73,7 +75,7 @@ def main(
             backstop=backstop,
             capacity=capacity,
             bidders=tuple(map(parse_bidder, bidders)),
-            halted=frozenset(halted),
+            holds=dict.fromkeys(halted, "halt"),
             faults=tuple(map(parse_fault, faults)),
             reject_reason=reject_reason,
             delay_us=round(delay * _SECOND_US),

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 
 from engine.risk.depth import Depth
 from schemas.codec import Record
+from schemas.events.control import LiquidationControlV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import AckReason, LiquidationAckV1, LiquidationCommandV1
 from streams.executor.auction import AuctionRun, Bidder
 from streams.executor.depth import DEFAULT_DEPTH
 from streams.executor.faults import Fault, FaultKind, distorted, striking
 from streams.executor.history import MarketHistory
+from streams.executor.holds import HoldBook, Holds, holding
 from streams.executor.legs import Leg, close_against_winners, trade_on_book, transfer
 from streams.executor.positions import PositionView, command_of, signed_e8
 from streams.executor.protocol import (
@@ -39,7 +41,8 @@ from streams.translate import to_e8
 @dataclass(frozen=True, slots=True)
 class ExecutorOptions:
     """How the simulated venue behaves. ``backstop`` is the liquidity provider if not named; its ``capacity`` is in
-    numeraire notional. ``resting_orders`` counts orders by account, for ``cancel_orders`` to cancel."""
+    numeraire notional. ``holds`` stand beside those that are announced. ``resting_orders`` counts orders by account,
+    for ``cancel_orders`` to cancel."""
 
     name: str = "reference"
     depth: Depth = DEFAULT_DEPTH
@@ -48,7 +51,7 @@ class ExecutorOptions:
     capacity: float | None = None
     bidders: tuple[Bidder, ...] = ()
     resting_orders: Mapping[str, int] = field(default_factory=dict)
-    halted: frozenset[str] = frozenset()
+    holds: Holds = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     reject_reason: AckReason = "venue"
     delay_us: int = 0
@@ -83,6 +86,7 @@ class LiquidationExecutor:
         self._fills_read: dict[int, int] = {}
         self._waiting: dict[str, tuple[int, LiquidationCommandV1]] = {}
         self._working: dict[str, _Working] = {}
+        self._holds = HoldBook(self._options.holds)
         self._resting = dict(self._options.resting_orders)
         self._disordered: list[Record] = []
 
@@ -113,6 +117,10 @@ class LiquidationExecutor:
         own = command_of(fill)
         if own is not None and any(each.is_final(own[0]) for each in self._protocols.values()):
             self.positions.forget(own[0])
+
+    def learn_hold(self, record: LiquidationControlV1, offset: int) -> bool:
+        """Take a record of ``liquidation-control``; whether it counts."""
+        return self._holds.learn(record, offset)
 
     def skip_fills(self, partition: int, position: int) -> None:
         """All fills of ``partition`` below offset ``position`` have been read, or are gone."""
@@ -188,7 +196,8 @@ class LiquidationExecutor:
                 return None
             return self.positions.position_e8(command.account, command.instrument, command.command_id)
 
-        return Surroundings(self._history.time_us, self._options.halted, is_current, position_e8)
+        holds, venue = self._holds.at(self._history.time_us), self._options.name
+        return Surroundings(self._history.time_us, lambda each: holding(each, holds, venue), is_current, position_e8)
 
     def _obey(self, command: LiquidationCommandV1, partition: int, refusal: Refusal | None) -> list[Record]:
         protocol = self._protocol(partition)

@@ -7,7 +7,7 @@ Kafka, prices and trading: what lies outside is asked for (``Surroundings``). A 
 A repeated command gets its newest answer again, whatever else holds, because that executes nothing. For any other the
 first check that fails decides:
 
-1. halted     its account, its instrument or everything is halted: rejected
+1. halted     no hold on its account, its instrument, the venue or everything stops it (``holds``): or rejected
 2. epoch      at least the highest seen of the partition: or rejected, and its sequence number is not used up
 3. sequence   one more than the account's last. A later one waits for those before it until it expires; then it is
               rejected and the count goes on from it. An earlier one is rejected
@@ -16,7 +16,7 @@ first check that fails decides:
 6. superseded no command that was obeyed has declared it void: or cancelled
 7. reducing   a leg that is reduce-only does not trade beyond the position known here: or rejected
 
-A command that only takes back (``cancel_orders``, ``release``) is never halted and never waits.
+A command that only takes back (``cancel_orders``, ``release``) does not wait for those before it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ from enum import Enum
 from typing import Literal
 
 from schemas.events.liquidations import AckReason, LiquidationAckV1, LiquidationCommandV1
+from streams.executor.holds import is_taking_back
 from streams.translate import to_e8
 
 FINAL_STATES = ("filled", "rejected", "expired", "cancelled", "failed")
 KNOWN_MAX = 100_000
 """Commands remembered; an older one has expired long since."""
-EVERYTHING = "*"
-"""The halted scope that is all of the venue; others are ``account:ID`` and ``instrument:ID``."""
 AckState = Literal["accepted", "partially_filled", "filled", "rejected", "expired", "cancelled", "failed"]
 
 
@@ -56,12 +55,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the checks ask of the world: the time, the halted scopes, whether everything that the decision had seen is
-    known here too, and the signed position (10^-8) of the command's account in its instrument, without what the
-    command itself has traded (None: not known here)."""
+    """What the checks ask of the world: the time; the hold that stops a command, as text; whether everything that the
+    decision had seen is known here too; and the signed position (10^-8) of the command's account in its instrument,
+    without what the command itself has traded (None: not known here)."""
 
     now_us: int
-    halted: frozenset[str]
+    holding: Callable[[LiquidationCommandV1], str | None]
     is_current: Callable[[LiquidationCommandV1], bool]
     position_e8: Callable[[LiquidationCommandV1], int | None]
 
@@ -93,21 +92,6 @@ def content_of(command: LiquidationCommandV1) -> tuple[object, ...]:
         command.account, command.kind, command.sequence, command.instrument, command.side, command.quantity,
         command.limit_price,
     )  # fmt: skip
-
-
-def is_taking_back(command: LiquidationCommandV1) -> bool:
-    """Whether the command only lessens what is under way."""
-    return command.kind in ("cancel_orders", "release")
-
-
-def is_halted(command: LiquidationCommandV1, halted: frozenset[str]) -> bool:
-    """Whether a scope in ``halted`` covers ``command``."""
-    if is_taking_back(command) or not halted:
-        return False
-    scopes = {EVERYTHING, f"account:{command.account}"}
-    if command.instrument is not None:
-        scopes.add(f"instrument:{command.instrument}")
-    return not scopes.isdisjoint(halted)
 
 
 class PartitionProtocol:
@@ -164,8 +148,8 @@ class PartitionProtocol:
 
     def check(self, command: LiquidationCommandV1, at: Surroundings) -> Ruling | Refusal:
         """What becomes of a command that is not known yet. Changes nothing; see ``pass_by``."""
-        if is_halted(command, at.halted):
-            return Refusal("rejected", "halted")
+        if (hold := at.holding(command)) is not None:
+            return Refusal("rejected", "halted", hold)
         if command.epoch < self.epoch:
             return Refusal("rejected", "epoch_stale", f"epoch {self.epoch} has been seen")
         is_expired = command.expires_us <= at.now_us

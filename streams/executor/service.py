@@ -3,17 +3,21 @@
 Owns the order of a start: answers first, then marks, terms and fills to their ends, then the commands from the
 beginning. What was answered is not repeated; what was begun is finished. Refuses to decide anything.
 
-Commands are waited for, so that one is taken the moment it arrives; everything else is read along with them, and
-waited for only while a command needs it: marks come in ones and twos, and an idle executor should cost nothing.
+It looks for news at short intervals while there is work and at longer ones otherwise. A blocking poll would be simpler;
+but there are brokers (the embedded one) that answer an empty fetch at once, and then it burns a core of each.
 """
 
 from __future__ import annotations
+
+import time
+from typing import Protocol
 
 import click
 from kafka import KafkaConsumer, TopicPartition
 
 from schemas.codec import Record, decode_record
 from schemas.errors import SchemaError
+from schemas.events.control import LiquidationControlV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
 from streams.executor.core import ExecutorOptions, LiquidationExecutor
@@ -22,11 +26,23 @@ from streams.executor.positions import PositionView
 from streams.executor.records import publishing_stage
 from streams.sdk import Publisher, read_topic
 
-IDLE_MS = 50
-WAITING_MS = 5
-CATCH_UP_MS = 200
+IDLE_PAUSE_S = 0.025
+BUSY_PAUSE_S = 0.005
+BUSY_FOR_S = 1.0
+"""How long after a command the next one is looked for at the shorter interval."""
+CATCH_UP_PAUSE_S = 0.02
 POLL_RECORDS_MAX = 2000
-FEEDS = ("reference", "marks", "fills")
+COMMANDS = "liquidations"
+FEEDS = ("reference", "marks", "fills", "liquidation-control")
+
+
+class _Message(Protocol):
+    """What the consumer returns for a record."""
+
+    topic: str
+    offset: int
+    key: bytes | None
+    value: bytes | None
 
 
 class SimulatedCrash(Exception):
@@ -38,24 +54,28 @@ class ExecutorService:
 
     def __init__(self, bootstrap: str, counterparty: str, options: ExecutorOptions | None = None) -> None:
         self._running = True
+        self._read_count = 0
         self._publisher = Publisher(bootstrap)
-        self._feeds = _consumer(bootstrap)
-        self._commands = _consumer(bootstrap)
-        feeds = _assign(self._feeds, FEEDS)
-        commands = _assign(self._commands, ("liquidations",))
-        first = self._feeds.beginning_offsets([partition for partition in feeds if partition.topic == "fills"])
+        self._consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False)
+        feeds, commands = self._partitions(FEEDS), self._partitions((COMMANDS,))
+        self._consumer.assign([*feeds, *commands])
+        self._consumer.seek_to_beginning(*feeds, *commands)
+        begins = self._consumer.beginning_offsets([*feeds, *commands])
+        first = {partition: offset for partition, offset in begins.items() if partition.topic == "fills"}
         is_complete = not any(first.values())
         if not is_complete:
             click.echo("fills have been deleted: positions are unknown, reduce-only is not checked", err=True)
         self._history = MarketHistory()
         self._executor = LiquidationExecutor(self._history, counterparty, options, PositionView(is_complete))
-        for partition, begins in self._commands.beginning_offsets(commands).items():
-            self._executor.open_partition(partition.partition, complete=begins == 0)
+        for partition in commands:
+            self._executor.open_partition(partition.partition, complete=begins[partition] == 0)
         for received in read_topic(bootstrap, "liquidation-acks", from_beginning=True, follow=False):
             if isinstance(received.record, LiquidationAckV1):
                 self._executor.recall(received.record, received.partition)
-        self._replayed = self._commands.end_offsets(commands)
+        self._replayed = self._consumer.end_offsets(commands)
+        self._consumer.pause(*commands)
         self._catch_up(feeds)
+        self._consumer.resume(*commands)
 
     def stop(self) -> None:
         """Finish the current round and return from ``run``."""
@@ -65,49 +85,53 @@ class ExecutorService:
         """Execute until ``stop``; raises ``streams.sdk.NotDelivered`` when Kafka does not take an answer, and
         ``SimulatedCrash`` when told to."""
         try:
-            is_behind = False
+            busy_until = 0.0
             while self._running:
-                is_waiting = self._executor.waiting > 0
-                wait_ms = 0 if is_behind or is_waiting else IDLE_MS
+                taken = self._read()
                 records: list[Record] = []
-                taken = self._commands.poll(timeout_ms=wait_ms, max_records=POLL_RECORDS_MAX)
-                is_behind = self._read_feeds(WAITING_MS if is_waiting and not taken else 0)
                 for partition, messages in taken.items():
-                    replayed, live = self._split(partition, messages)
-                    records += self._executor.offer(replayed, partition.partition, replayed=True)
-                    records += self._executor.offer(live, partition.partition)
-                self._publish(records or self._executor.offer(()))
+                    records += self._offer(partition, messages)
+                records = records or self._executor.offer(())
+                self._publish(records)
                 if self._executor.crashed:
                     raise SimulatedCrash("fills are published, their answer is not")
+                if taken or records:
+                    busy_until = time.monotonic() + BUSY_FOR_S
+                is_busy = self._executor.waiting > 0 or time.monotonic() < busy_until
+                if self._read_count < POLL_RECORDS_MAX:
+                    time.sleep(BUSY_PAUSE_S if is_busy else IDLE_PAUSE_S)
         finally:
             self._publisher.close()
-            self._commands.close()
-            self._feeds.close()
+            self._consumer.close()
 
-    def _split(
-        self, partition: TopicPartition, messages: list[object]
-    ) -> tuple[list[LiquidationCommandV1], list[LiquidationCommandV1]]:
-        """Commands that stood on the topic at the start, and those that came since."""
+    def _offer(self, partition: TopicPartition, messages: list[_Message]) -> list[Record]:
+        """Offer the commands that stood on the topic at the start, then those that came since."""
         replayed, live = list[LiquidationCommandV1](), list[LiquidationCommandV1]()
         for message in messages:
             record = _decoded(message)
             if isinstance(record, LiquidationCommandV1):
-                (replayed if message.offset < self._replayed[partition] else live).append(record)  # type: ignore[attr-defined]
-        return replayed, live
+                (replayed if message.offset < self._replayed[partition] else live).append(record)
+        records = self._executor.offer(replayed, partition.partition, replayed=True) if replayed else []
+        return records + self._executor.offer(live, partition.partition)
 
-    def _read_feeds(self, timeout_ms: int) -> bool:
-        """Take what there is of marks, terms and fills; whether there may be more."""
-        count = 0
-        for partition, messages in self._feeds.poll(timeout_ms=timeout_ms, max_records=POLL_RECORDS_MAX).items():
-            count += len(messages)
+    def _read(self) -> dict[TopicPartition, list[_Message]]:
+        """Take what there is of marks, terms, fills and holds; return the commands."""
+        polled: dict[TopicPartition, list[_Message]] = self._consumer.poll(timeout_ms=0, max_records=POLL_RECORDS_MAX)
+        self._read_count = sum(map(len, polled.values()))
+        for partition, messages in polled.items():
+            if partition.topic == COMMANDS:
+                continue
             for message in messages:
                 record = _decoded(message)
                 if partition.topic == "fills":
                     fill = record if isinstance(record, FillV1) else None
                     self._executor.learn_fill(fill, partition.partition, message.offset)
+                elif isinstance(record, LiquidationControlV1):
+                    if not self._executor.learn_hold(record, message.offset):
+                        click.echo(f"{record.event_id}: it takes two persons to weaken a hold", err=True)
                 elif record is not None:
                     self._learn(record, message.offset)
-        return count >= POLL_RECORDS_MAX
+        return {partition: messages for partition, messages in polled.items() if partition.topic == COMMANDS}
 
     def _learn(self, record: Record, offset: int) -> None:
         try:
@@ -115,10 +139,20 @@ class ExecutorService:
         except SchemaError as error:
             click.echo(f"offset {offset}: {error}", err=True)
 
+    def _partitions(self, topics: tuple[str, ...]) -> list[TopicPartition]:
+        """All partitions of ``topics``."""
+        return [
+            TopicPartition(topic, number)
+            for topic in topics
+            for number in sorted(self._consumer.partitions_for_topic(topic) or ())
+        ]
+
     def _catch_up(self, feeds: list[TopicPartition]) -> None:
-        ends = self._feeds.end_offsets(feeds)
-        while any(self._feeds.position(partition) < ends[partition] for partition in feeds):
-            self._read_feeds(CATCH_UP_MS)
+        ends = self._consumer.end_offsets(feeds)
+        while any(self._consumer.position(partition) < ends[partition] for partition in feeds):
+            self._read()
+            if not self._read_count:
+                time.sleep(CATCH_UP_PAUSE_S)
         for partition in feeds:
             if partition.topic == "fills":
                 self._executor.skip_fills(partition.partition, ends[partition])
@@ -134,25 +168,9 @@ class ExecutorService:
             self._publisher.flush()
 
 
-def _consumer(bootstrap: str) -> KafkaConsumer:
-    return KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False)
-
-
-def _assign(consumer: KafkaConsumer, topics: tuple[str, ...]) -> list[TopicPartition]:
-    """All partitions of ``topics``, from the beginning."""
-    partitions = [
-        TopicPartition(topic, number)
-        for topic in topics
-        for number in sorted(consumer.partitions_for_topic(topic) or ())
-    ]
-    consumer.assign(partitions)
-    consumer.seek_to_beginning(*partitions)
-    return partitions
-
-
-def _decoded(message: object) -> Record | None:
+def _decoded(message: _Message) -> Record | None:
     try:
-        return decode_record(message.topic, message.key, message.value)  # type: ignore[attr-defined]
+        return decode_record(message.topic, message.key, message.value)
     except SchemaError as error:
-        click.echo(f"{message.topic} offset {message.offset}: {error}", err=True)  # type: ignore[attr-defined]
+        click.echo(f"{message.topic} offset {message.offset}: {error}", err=True)
         return None
