@@ -16,6 +16,7 @@ from engine.books.account import AccountBook, Position
 from engine.books.funding import funding_index
 from engine.books.ledger import Flow
 from engine.books.positions import add_trade, trade, trade_value
+from engine.commands import CommandKind
 from engine.market import Market
 from engine.portfolio import Portfolio, PortfolioPosition
 from engine.pricing.black76 import black76
@@ -41,6 +42,16 @@ def can_close(book: AccountBook, market: Market) -> bool:
     return any(_is_open_for_trade(name, market) for name in book.positions)
 
 
+def may_close(book: AccountBook, market: Market) -> bool:
+    """Whether nobody has stopped that some position of ``book`` is traded."""
+    return any(_is_open_for_trade(name, market) and _is_permitted(book, name, market) for name in book.positions)
+
+
+def is_partly_held(book: AccountBook, market: Market) -> bool:
+    """Whether somebody has stopped that some position of ``book`` is traded, which could be traded otherwise."""
+    return any(_is_open_for_trade(name, market) and not _is_permitted(book, name, market) for name in book.positions)
+
+
 class Closing:
     """The ways to close one account's book under one market."""
 
@@ -53,7 +64,11 @@ class Closing:
             name: PortfolioPosition(position.quantity_e8, position.cost_e8, position.funding_index_e12)
             for name, position in book.positions.items()
         }
-        self.closable = tuple(name for name in sorted(book.positions) if _is_open_for_trade(name, market))
+        self.closable = tuple(
+            name
+            for name in sorted(book.positions)
+            if _is_open_for_trade(name, market) and _is_permitted(book, name, market)
+        )
         self.mark_prices_e8 = _mark_prices(self.closable, market)
 
     def size_e8(self, instrument: str) -> int:
@@ -166,6 +181,10 @@ def _is_open_for_trade(name: str, market: Market) -> bool:
     """Expired instruments trade no more; their positions await settlement."""
     expiry_us = market.instruments[name].expiry_us
     return expiry_us is None or market.time_us < expiry_us
+
+
+def _is_permitted(book: AccountBook, name: str, market: Market) -> bool:
+    return market.controls.permits(CommandKind.CLOSE, book.account, name)
 
 
 def _portfolio_position(position: Position | None) -> PortfolioPosition | None:

@@ -26,7 +26,7 @@ from engine.commands import (
     Versions,
 )
 from engine.ids import account_version, command_id, decision_id
-from engine.liquidation.closing import can_close
+from engine.liquidation.closing import can_close, is_partly_held
 from engine.liquidation.plan import PlanLeg, plan
 from engine.liquidation.status import ACTIVE, is_beyond_closing, is_cured
 from engine.liquidation.takeover import takeover_legs
@@ -130,7 +130,7 @@ def _round(
         case MarginStatus.BACKSTOP | MarginStatus.DELEVERAGING:
             return _hand_over(book, market, parameters, frame, figures)
         case MarginStatus.AUCTION:
-            return _auction(parameters, figures)
+            return None if is_partly_held(book, market) else _auction(parameters, figures)
     return _close(book, market, parameters, frame, figures)
 
 
@@ -155,6 +155,8 @@ def _close(
 def _hand_over(
     book: AccountBook, market: Market, parameters: RiskParameters, frame: RiskFrame, figures: AccountFigures
 ) -> _Round | None:
+    if is_partly_held(book, market):
+        return None  # A book is handed over as a whole: what is on hold is not left behind.
     legs = takeover_legs(book, market, parameters, frame, figures.equity)
     if not legs:
         return None

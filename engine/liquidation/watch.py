@@ -25,10 +25,10 @@ from engine.books.market_book import MarketBook
 from engine.columns.accounts import AccountColumns
 from engine.columns.arrays import Int32s
 from engine.columns.desk import Desk
-from engine.commands import AccountCommand, ExecutionAnomaly, StatusChanged
+from engine.commands import AccountCommand, CommandKind, ExecutionAnomaly, StatusChanged
 from engine.liquidation import case, status
 from engine.liquidation.calm import Waiting, calm
-from engine.liquidation.closing import can_close
+from engine.liquidation.closing import can_close, is_partly_held, may_close
 from engine.liquidation.decision import decide
 from engine.liquidation.lookout import Lookout
 from engine.liquidation.status import Circumstances, Condition
@@ -134,7 +134,9 @@ class AccountWatch:
             self._desk.put_back()
             verdicts = self._lookout.evaluate(numbers)
             deadlines_us = self._deadlines(numbers, parameters)
-            found = calm(numbers, self._columns.accounts.status_A, self._waiting(numbers), verdicts, parameters)
+            found = calm(
+                numbers, self._columns.accounts.status_A, self._waiting(numbers, parameters), verdicts, parameters
+            )
             evicted = self._lookout.guard(numbers[found.calm], found.slack, found.two_sided)
             self._lookout.release(numbers[~found.calm])
             self._settle_down(numbers[found.calm], deadlines_us)
@@ -182,13 +184,15 @@ class AccountWatch:
                 deadlines[number] = min(at for at in (expiry_us, wait_us) if at is not None)
         return deadlines
 
-    def _waiting(self, numbers: Int32s) -> Waiting:
+    def _waiting(self, numbers: Int32s, parameters: RiskParameters) -> Waiting:
         """What the accounts ``numbers`` are waiting for in their cases."""
         waiting_N, released_N, offered_N = np.zeros((3, numbers.size), dtype=np.bool_)
         for at in np.flatnonzero(self._columns.accounts.has_cold_A[numbers]).tolist():
             number = int(numbers[at])
             cold = self._columns.cold[number]
             rests = int(self._columns.accounts.status_A[number]) == MarginStatus.COOLDOWN
+            if rests and self._market.controls().modes:
+                rests = not self._is_halted(self._desk.look(number), parameters)  # else it is to be held at once
             waiting_N[at] = bool(cold.open_commands) or rests
             released_N[at], offered_N[at] = cold.ladder.released, cold.ladder.offered
         return Waiting(waiting_N, released_N, offered_N)
@@ -228,6 +232,7 @@ class AccountWatch:
         rests = book.status is not MarginStatus.LIQUIDATING or policy.cooldown_us > 0
         return Circumstances(
             stale=stale,
+            halted=self._is_halted(book, parameters),
             commands_open=bool(book.open_commands),
             round_made=ladder.round_made and rests,
             offered=ladder.offered,
@@ -235,6 +240,17 @@ class AccountWatch:
             fruitless=ladder.fruitless_rounds >= policy.fruitless_rounds_max,
             flat=not can_close(book, self._market.view()),
         )
+
+    def _is_halted(self, book: AccountBook, parameters: RiskParameters) -> bool:
+        """Whether people have stopped whatever would be commanded. Where only trading is stopped, the orders of an
+        account that comes into liquidation are cancelled all the same; it goes no further."""
+        controls = self._market.controls()
+        if not controls.modes or may_close(book, self._market.view()):
+            return False
+        comes = book.status in status.AT_LARGE or book.status is MarginStatus.SUSPECT
+        if comes and parameters.policy.cancel_us_max and controls.permits(CommandKind.CANCEL_ORDERS, book.account):
+            return False
+        return can_close(book, self._market.view()) or not controls.permits(CommandKind.CLOSE, book.account)
 
     def _factors(self, book: AccountBook) -> frozenset[str]:
         instruments = self._market.instruments
@@ -253,6 +269,8 @@ class AccountWatch:
                 self._change_status(book, standing, standing.after, parameters, findings)
             if not self._is_due(book, standing, parameters) or self._open_round(book, standing, parameters, findings):
                 continue
+            if is_partly_held(book, self._market.view()):
+                continue  # There is a plan, maybe, once the hold has ended.
             after = status.next_status(book.status, frozenset({Condition.NO_PLAN}))
             if after is not book.status:
                 self._change_status(book, standing, after, parameters, findings)
@@ -261,6 +279,8 @@ class AccountWatch:
     def _is_to_be_released(self, book: AccountBook, standing: _Standing) -> bool:
         """Whether executors must hear that the account is cured: while they work, or on its way out."""
         if book.status not in status.ACTIVE or book.ladder.released or standing.at.stale:
+            return False
+        if not self._market.controls().permits(CommandKind.RELEASE, book.account):
             return False
         reached = Condition.TARGET_REACHED if book.open_commands else Condition.CURED
         return reached in standing.found
