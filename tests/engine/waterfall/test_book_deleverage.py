@@ -62,6 +62,21 @@ def test_hedges_are_broken_when_nobody_else_is_there() -> None:
     ]  # fmt: skip
 
 
+def test_pairs_are_spent_where_outright_holders_do_not_suffice() -> None:
+    # the outright holder of A alone could fill A, but B needs the pairs: they close first, and whole
+    legs = (BookLeg("A", 100, 2), BookLeg("B", 80, 3))
+    parties = [
+        party("hedged", (100, 100), (-50, -50)),
+        party("outrightA", (1000, 0), (10, 0), 10_000),
+        party("outrightB", (0, 10), (0, 10), 100),
+    ]
+    result = deleverage_book(legs, parties)
+    assert Stage.HEDGE not in {each.stage for each in result.reductions}
+    hedged = lots_of(result, "hedged")
+    assert hedged["A"] == hedged["B"] >= 70
+    assert result.remaining == (("A", 0), ("B", 0))
+
+
 def test_winners_come_before_the_others() -> None:
     parties = [party("winner", (50, 0), (0, 0)), party("loser", (500, 0), (0, 0), profit=-1)]
     result = deleverage_book((BookLeg("A", 100, 2),), [_first_leg(each) for each in parties])
