@@ -57,15 +57,11 @@ def coverage(shortfall_AS: Floats, resources: float, k: int = 2) -> Coverage:
         raise InvalidReference("shortfall", "needs accounts by scenarios, nothing below zero")
     if k < 1 or not resources >= 0.0:
         raise InvalidReference("resources", "must not be negative, and k at least one")
-    descending_AS = -np.sort(-shortfall_AS, axis=0)
-    running_AS = np.cumsum(descending_AS, axis=0)
-    nothing_S = np.zeros(shortfall_AS.shape[1])
-    total_S = running_AS[-1] if len(running_AS) else nothing_S
-    cover_k_S = running_AS[min(k, len(running_AS)) - 1] if len(running_AS) else nothing_S
-    payable_S = np.count_nonzero((running_AS <= resources) & (descending_AS > 0.0), axis=0)
-    failing_S = np.count_nonzero(descending_AS > 0.0, axis=0)
-    short_S = total_S > resources
-    covers = int(payable_S[short_S].min()) if short_S.any() else int(failing_S.max())
+    shortfall_AS = shortfall_AS[shortfall_AS.any(axis=1)]
+    accounts, scenarios = shortfall_AS.shape
+    total_S = shortfall_AS.sum(axis=0)
+    last = max(accounts - k, 0)
+    cover_k_S = np.partition(shortfall_AS, last, axis=0)[last:].sum(axis=0) if accounts else np.zeros(scenarios)
     return Coverage(
         total_S,
         cover_k_S,
@@ -73,8 +69,20 @@ def coverage(shortfall_AS: Floats, resources: float, k: int = 2) -> Coverage:
         resources,
         _ratio(float(total_S.max()), resources),
         _ratio(float(cover_k_S.max()), resources),
-        covers,
+        _covers(shortfall_AS, total_S, resources),
     )
+
+
+def _covers(shortfall_AS: Floats, total_S: Floats, resources: float) -> int:
+    """Worst accounts that can be paid in every scenario; all that fail in any when each scenario can be paid."""
+    short = np.flatnonzero(total_S > resources)
+    if short.size == 0:
+        return int(np.count_nonzero(shortfall_AS, axis=0).max())
+    counts = []
+    for scenario in short.tolist():
+        failing_A = shortfall_AS[shortfall_AS[:, scenario] > 0.0, scenario]
+        counts.append(int(np.count_nonzero(np.cumsum(-np.sort(-failing_A)) <= resources)))
+    return min(counts)
 
 
 class AlertLevel(IntEnum):

@@ -24,18 +24,27 @@ def leg(name: str, quantity: str, price: str, share: str, tick_e8: int = FINE) -
     return Leg(name, whole(quantity), whole(price), tick_e8, share=whole(share))
 
 
+LONG, SHORT = leg("BTC", "0.1", "50000", "500"), leg("BTC", "-0.1", "50000", "500")
+
+
 @pytest.mark.parametrize(
-    ("quote", "legs", "wanted"),
+    ("cash", "legs", "wanted"),
     [
-        # dYdX v4-chain 84d4664b, liquidations_test.go, TestGetBankruptcyPriceInQuoteQuantums: quote of closing in full
-        (-5100, (leg("BTC", "0.1", "50000", "500"),), {"BTC": 5100}),
-        (5100, (leg("BTC", "-0.1", "50000", "500"),), {"BTC": -5100}),
-        (-4501, (leg("BTC", "0.1", "50000", "500"),), {"BTC": 4501}),
+        # dYdX v4-chain, liquidations_test.go, TestGetBankruptcyPriceInQuoteQuantums: cash and quote of closing in full.
+        # The source closes one leg at a time; the other leg of a pair follows from its formula.
+        (-4501, (LONG,), {"BTC": 4501}),
+        (5499, (SHORT,), {"BTC": -5499}),
+        (-5000, (LONG,), {"BTC": 5000}),
+        (5000, (SHORT,), {"BTC": -5000}),
+        (-5100, (LONG,), {"BTC": 5100}),
+        (4900, (SHORT,), {"BTC": -4900}),
+        (-490, (leg("BTC", "0.004", "50000", "20"), leg("ETH", "0.1", "3000", "30")), {"BTC": 196, "ETH": 294}),
         (510, (leg("BTC", "-0.004", "50000", "20"), leg("ETH", "-0.1", "3000", "30")), {"BTC": -204, "ETH": -306}),
+        (110, (leg("BTC", "0.004", "50000", "20"), leg("ETH", "-0.1", "3000", "30")), {"BTC": 196, "ETH": -306}),
     ],
 )
-def test_every_leg_trades_at_the_published_quote(quote: int, legs: tuple[Leg, ...], wanted: dict[str, int]) -> None:
-    equity = whole(quote) + sum(each.quantity_e8 * each.mark_price_e8 // E8 for each in legs)
+def test_every_leg_trades_at_the_published_quote(cash: int, legs: tuple[Leg, ...], wanted: dict[str, int]) -> None:
+    equity = whole(cash) + sum(each.quantity_e8 * each.mark_price_e8 // E8 for each in legs)
     result = takeover(legs, equity)
     quotes = {
         each.name: Fraction(each.quantity_e8 * price, E8 * E8)
@@ -79,6 +88,12 @@ def test_a_leg_gives_no_more_than_its_price() -> None:
     # the long option is worth 10: it cannot give 50, the future gives the rest
     legs = (leg("OPTION", "1", "10", "1"), leg("FUTURE", "1", "1000", "1"))
     assert takeover(legs, whole(100)).prices_e8 == (0, whole(910))
+
+
+def test_an_account_that_owes_nothing_at_any_price_keeps_its_cash() -> None:
+    # the source's quote is -1 here, "not possible since it's impossible to sell a position for less than 0 dollars"
+    result = takeover((leg("BTC", "1", "50000", "5000"),), whole(50_001))
+    assert (result.prices_e8, result.left_e8) == ((0,), whole(1))
 
 
 def test_a_debt_no_price_reaches_is_uncovered() -> None:
