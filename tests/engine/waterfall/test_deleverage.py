@@ -50,6 +50,11 @@ def test_hedges_are_broken_last_but_before_anybody_falls_below_maintenance() -> 
     assert result.remaining_lots == 20
 
 
+def test_hedges_are_broken_where_that_costs_least() -> None:
+    hedges = [candidate("a", 10, relief=-30), candidate("b", 10, relief=-20), candidate("c", 10, relief=-20)]
+    assert closed(deleverage(15, 1, 10, hedges)) == {("b", Stage.HEDGE): 10, ("c", Stage.HEDGE): 5}
+
+
 def test_a_winner_loses_no_more_than_its_profit_while_others_can_pay() -> None:
     result = deleverage(30, 1, 10, [candidate("a", 100, 105), candidate("b", 100, 0)])
     assert closed(result) == {("a", Stage.WINNER): 10, ("a", Stage.SOUND): 10, ("b", Stage.SOUND): 10}
