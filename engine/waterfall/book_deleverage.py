@@ -84,7 +84,7 @@ def deleverage_book(legs: Sequence[BookLeg], counterparties: Sequence[Counterpar
     for hedges_only in (True, False):
         for stage in (Stage.WINNER, Stage.SOUND):
             closed = _slices(legs, rest, parties, stage, hedges_only)
-            for at, lots in enumerate(closed):
+            for at, lots in closed:
                 reductions += _reductions(parties[at].account, legs, lots, stage)
                 parties[at] = _after_slice(parties[at], legs, lots)
     for at, leg in enumerate(legs):
@@ -98,24 +98,23 @@ def deleverage_book(legs: Sequence[BookLeg], counterparties: Sequence[Counterpar
 
 def _slices(
     legs: Sequence[BookLeg], rest: list[int], parties: Sequence[Counterparty], stage: Stage, hedges_only: bool
-) -> list[tuple[int, ...]]:
-    """Lots by counterparty and leg of one round of slices; ``rest`` is reduced by them."""
-    limits = [_limit(each, legs, stage) for each in parties]
-    wanted = None
-    if hedges_only:
-        wanted = _beyond_outright(legs, rest, parties)
-        limits = [limit if _is_hedged(each) else 0 for each, limit in zip(parties, limits, strict=True)]
+) -> list[tuple[int, list[int]]]:
+    """Number of each counterparty that closes a slice in this round, and its lots by leg; ``rest`` is reduced."""
+    wanted = _beyond_outright(legs, rest, parties) if hedges_only else None
+    limits = [0 if hedges_only and not _is_hedged(each) else _limit(each, legs, stage) for each in parties]
     fractions = fill(rest, [each.lots for each in parties], limits, wanted)
-    rows = list(zip(parties, fractions, strict=True))
-    closed = [[lots * fraction // WHOLE for lots in each.lots] for each, fraction in rows]
+    takers = [(number, fraction) for number, fraction in enumerate(fractions) if fraction]
+    closed = [[lots * fraction // WHOLE for lots in parties[number].lots] for number, fraction in takers]
     for at in range(len(legs)):
-        exact = [each.lots[at] * fraction for each, fraction in rows]
+        exact = [parties[number].lots[at] * fraction for number, fraction in takers]
         # levels are rounded down by less than a part: to the nearest lot an absorbed leg is absorbed
         missing = (sum(exact) + WHOLE // 2) // WHOLE - sum(lots[at] for lots in closed)
-        for number in sorted(range(len(exact)), key=lambda who: (-(exact[who] % WHOLE), who))[:missing]:
-            closed[number][at] += 1
+        if missing:
+            by_remainder = sorted(range(len(takers)), key=lambda taker: -(exact[taker] % WHOLE))
+            for taker in by_remainder[:missing]:
+                closed[taker][at] += 1
         rest[at] -= sum(lots[at] for lots in closed)
-    return [tuple(lots) for lots in closed]
+    return [(number, lots) for (number, _), lots in zip(takers, closed, strict=True)]
 
 
 def _beyond_outright(legs: Sequence[BookLeg], rest: Sequence[int], parties: Sequence[Counterparty]) -> list[int]:
