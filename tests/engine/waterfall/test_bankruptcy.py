@@ -54,25 +54,27 @@ def test_every_leg_trades_at_the_published_quote(cash: int, legs: tuple[Leg, ...
     assert (result.left_e8, result.uncovered_e8) == (0, 0)
 
 
-def test_a_hedged_book_is_priced_like_its_slow_twin() -> None:
+@given(
+    cash=st.integers(-200_000, 20_000),
+    sizes=st.lists(st.integers(-50, 50).filter(bool), min_size=1, max_size=3),
+)
+def test_books_are_priced_like_their_slow_twin(cash: int, sizes: list[int]) -> None:
+    names, prices = ("BTC", "ETH", "SOL")[: len(sizes)], (5_000, 300, 15)
     markets = {
         name: {
-            "price": Fraction(price),
-            "initial_fraction": Fraction(1, 5),
-            "maintenance_share": Fraction(1, 2),
-            "open_interest": Fraction(0),
-            "lower_cap": Fraction(0),
-            "upper_cap": Fraction(0),
+            "price": Fraction(price), "initial_fraction": Fraction(1, 5), "maintenance_share": Fraction(1, 2),
+            "open_interest": Fraction(0), "lower_cap": Fraction(0), "upper_cap": Fraction(0),
         }
-        for name, price in (("BTC", 50_000), ("ETH", 3_000))
-    }
-    held = {"BTC": Fraction(1), "ETH": Fraction(-10)}
-    cash = Fraction(-12_500)
-    legs = (leg("BTC", "1", "50000", "5000"), leg("ETH", "-10", "3000", "3000"))
-    result = takeover(legs, whole(7_500))
-    for each, price in zip(legs, result.prices_e8, strict=True):
-        slow = published_rules.bankruptcy_quote(cash, held, markets, each.name, -held[each.name])
-        assert abs(Fraction(each.quantity_e8 * price, E8 * E8) - slow) <= Fraction(1, 10**6)
+        for name, price in zip(names, prices, strict=False)
+    }  # fmt: skip
+    held = {name: Fraction(size) for name, size in zip(names, sizes, strict=True)}
+    rows = list(zip(names, sizes, prices, strict=False))
+    legs = [leg(name, str(size), str(price), str(abs(size) * price)) for name, size, price in rows]
+    result = takeover(legs, whole(cash + sum(size * price for _, size, price in rows)))
+    slow = {name: published_rules.bankruptcy_quote(Fraction(cash), held, markets, name, -held[name]) for name in names}
+    if all(slow[name] / held[name] >= 0 for name in names):  # the source lets prices fall below zero
+        for each, price in zip(legs, result.prices_e8, strict=True):
+            assert abs(Fraction(each.quantity_e8 * price, E8 * E8) - slow[each.name]) <= Fraction(2, 10**6)
 
 
 def test_coarse_ticks_are_rounded_for_the_owner_then_spent() -> None:
