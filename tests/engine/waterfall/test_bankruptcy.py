@@ -86,6 +86,12 @@ def test_coarse_ticks_are_rounded_for_the_owner_then_spent() -> None:
     assert result.gains_e8 == (whole(-12), whole(-7))
 
 
+def test_money_left_that_pays_for_exactly_one_tick_is_spent() -> None:
+    legs = (leg("A", "3", "100", "1", whole(1)), leg("B", "-8", "50", "1", whole(1)))
+    result = takeover(legs, whole(20))  # 97 and 51 leave 3, which is what a tick of A costs
+    assert (result.prices_e8, result.left_e8) == ((whole(96), whole(51)), 0)
+
+
 def test_a_leg_gives_no_more_than_its_price() -> None:
     # the long option is worth 10: it cannot give 50, the future gives the rest
     legs = (leg("OPTION", "1", "10", "1"), leg("FUTURE", "1", "1000", "1"))

@@ -91,6 +91,14 @@ def _first_leg(each: Counterparty) -> Counterparty:
     )  # fmt: skip
 
 
+def test_rounds_follow_what_earlier_ones_left_of_the_margin() -> None:
+    # 200 to spare, and each lot costs 10 and frees 5: 40 lots, 9 of them within the profit, then down to no equity
+    one = Counterparty("a", (100,), (5,), 500, 100, 1_000, 800)
+    result = deleverage_book((BookLeg("A", 100, 10),), [one])
+    lots = {stage: sum(each.lots for each in result.reductions if each.stage is stage) for stage in Stage}
+    assert lots == {Stage.WINNER: 9, Stage.SOUND: 31, Stage.HEDGE: 0, Stage.SOLVENT: 60}
+
+
 def test_books_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidReference, match="twice"):
         deleverage_book((PAIR[0], PAIR[0]), [])
