@@ -190,7 +190,8 @@ class AccountWatch:
         for at in np.flatnonzero(self._columns.accounts.has_cold_A[numbers]).tolist():
             number = int(numbers[at])
             cold = self._columns.cold[number]
-            rests = int(self._columns.accounts.status_A[number]) == MarginStatus.COOLDOWN
+            status_now = int(self._columns.accounts.status_A[number])
+            rests = status_now == MarginStatus.COOLDOWN and self._market.time_us <= cold.ladder.wait_until_us
             if rests and self._market.controls().modes:
                 rests = not self._is_halted(self._desk.look(number), parameters)  # else it is to be held at once
             waiting_N[at] = bool(cold.open_commands) or rests

@@ -129,6 +129,33 @@ ORDER BY account, src_offset DESC
 LIMIT 1 BY account""",
 )
 
+ACCOUNT_LIQUIDATION: Final = Query(
+    "account_liquidation",
+    "Status changes, decisions, commands, answers, fills of commands and anomalies of one account, in order of time.",
+    """SELECT topic, time_us, src_partition, src_offset, raw
+FROM
+(
+    SELECT 'margin-events' AS topic, time_us, src_partition, src_offset, raw FROM status_changes FINAL
+    WHERE valid = 1 AND account = {account:String}
+    UNION ALL
+    SELECT 'margin-events' AS topic, time_us, src_partition, src_offset, raw FROM liquidation_decisions FINAL
+    WHERE valid = 1 AND account = {account:String}
+    UNION ALL
+    SELECT 'margin-events' AS topic, time_us, src_partition, src_offset, raw FROM execution_anomalies FINAL
+    WHERE valid = 1 AND account = {account:String}
+    UNION ALL
+    SELECT 'liquidations' AS topic, time_us, src_partition, src_offset, raw FROM liquidations FINAL
+    WHERE valid = 1 AND account = {account:String}
+    UNION ALL
+    SELECT 'liquidation-acks' AS topic, event_time_us AS time_us, src_partition, src_offset, raw
+    FROM liquidation_acks FINAL WHERE valid = 1 AND account = {account:String}
+    UNION ALL
+    SELECT 'fills' AS topic, trade_time_us AS time_us, src_partition, src_offset, raw FROM fills FINAL
+    WHERE valid = 1 AND account = {account:String} AND command_id != ''
+)
+ORDER BY time_us, src_partition, src_offset""",
+)
+
 LAST_GAPS: Final = Query(
     "last_gaps",
     "The newest gap-at-risk of every account partition.",
@@ -162,6 +189,7 @@ EVIDENCE: Final = {
         LAST_SNAPSHOTS,
         LAST_STATUS,
         LAST_GAPS,
+        ACCOUNT_LIQUIDATION,
     )
 }
 """Every query of this module by name."""

@@ -7,6 +7,7 @@ import sys
 import click
 import msgspec
 
+from schemas.events.liquidations import LiquidationCommandV1
 from streams.audit.connect import open_store
 from streams.audit.errors import AuditError
 from streams.cli_commands import CommandFailed, InputError, json_option, print_json
@@ -57,12 +58,20 @@ def _print(explanation: Explanation) -> None:
     click.echo(f"equity {figures.equity:,.2f} was {shortfall:,.2f} below maintenance margin")
     for underlying, scenario in sorted(figures.worst_scenarios.items()):
         click.echo(f"worst scenario of {underlying}: {scenario}")
+    click.echo(f"{decision.reason.replace('_', ' ')}: {decision.explanation}")
     for leg in explanation.commands:
         mark = "*" if leg.command_id == explanation.command.command_id else " "
-        click.echo(f"{mark} {leg.side} {leg.quantity} {leg.instrument}, limit {leg.limit_price}  ({leg.command_id})")
+        click.echo(f"{mark} {_intent(leg)}  ({leg.command_id})")
     click.echo(
         f"after it: equity {decision.equity_after:,.2f}, maintenance margin {decision.maintenance_margin_after:,.2f}"
     )
+    if (certificate := decision.certificate) is not None:
+        click.echo(
+            f"certificate: cost {certificate.cost:,.2f}, at least {certificate.lower_bound:,.2f} for any plan that"
+            f" reaches {certificate.target:g} times maintenance margin (gap {certificate.gap:.2%})"
+        )
+        for binding in certificate.binding:
+            click.echo(f"  binding with weight {binding.weight:.2f}: {binding.underlying} {binding.scenario}")
     click.echo(
         f"taken on mark version {versions.mark_version}, reference {versions.reference_version}, parameters "
         f"{versions.parameters_version}, offsets {dict(sorted(versions.offsets.items()))}"
@@ -71,3 +80,11 @@ def _print(explanation: Explanation) -> None:
         click.echo(f"DIFFERS {difference}")
     if not explanation.differences:
         click.echo("recomputed from the audit trail: identical to the last bit")
+
+
+def _intent(leg: LiquidationCommandV1) -> str:
+    """A command in a few words."""
+    kind = leg.kind.replace("_", " ")
+    if leg.instrument is None:
+        return f"{kind}, whole account"
+    return f"{kind}: {leg.side} {leg.quantity} {leg.instrument}, limit {leg.limit_price}"

@@ -23,7 +23,7 @@ from engine.liquidation.decision import decide
 from engine.outcomes import Anomaly, MarginStatus
 from engine.state import book_from_text
 from engine.units import DAY_US
-from tests.builders import EXPIRY_US, MINUTE_US, START_US, ack, deposit, e8, engine, fill, mark, parameters
+from tests.builders import AT_ONCE, EXPIRY_US, MINUTE_US, START_US, ack, deposit, e8, engine, fill, mark, parameters
 
 SECOND_US = 1_000_000
 TTL_US = parameters().command_ttl_us
@@ -330,3 +330,18 @@ def test_engines_agree_whoever_adopted_the_account_in_between() -> None:
     assert () == other.step([]).commands
     late = mark("ETH-PERP", 1_500, 900, world.time_us + 2 * TTL_US + 1)
     assert world.step(late).commands == other.step([late]).commands != ()
+
+
+def test_a_rest_ends_by_time_alone_and_the_next_round_follows() -> None:
+    """Closed to the target at 16,900; when that is done the price is 16,850 and it lies below the target."""
+    world, rest_us = World(), 2 * SECOND_US
+    made = parameters(2, policy=replace(AT_ONCE, cooldown_us=rest_us))
+    world.step(ParametersSet(50, made))
+    (command,) = commands(world.mark(16_900))
+    world.step(mark("BTC-PERP", 16_850, 150, world.time_us), world.fill(command, command.quantity_e8, 16_900))
+    world.version = 150
+    assert MarginStatus.COOLDOWN is world.book.status
+    assert () == world.mark(1, "USDC", rest_us).commands
+    ended = world.mark(1, "USDC", 1)
+    assert [(MarginStatus.COOLDOWN, L)] == moves(ended)
+    assert [2] == [each.round for each in commands(ended)]
