@@ -83,8 +83,11 @@ class PriceGuard:
     def offer(self, quote: Quote) -> GuardedPrice | None:
         """Take one quote; return the new price if the feed now has one worth publishing.
 
-        A quote that is not newer than the last one of its source changes nothing, so that a replay is harmless.
+        A quote that is not newer than the last one of its source changes nothing, so that a replay is harmless. A price
+        that is not positive is none.
         """
+        if quote.price_e8 <= 0:
+            return None
         feed = self._feeds.setdefault(quote.feed, _Feed())
         known = feed.quotes.get(quote.source)
         if known is not None and known.source_time_us >= quote.source_time_us:
@@ -139,11 +142,14 @@ class PriceGuard:
         return candidate
 
     def _is_repetition(self, mark: GuardedPrice, candidate: GuardedPrice) -> bool:
-        unchanged = (mark.price_e8, mark.volatility, mark.funding_rate_e12) == (
+        """Whether it says nothing new. That a price became less certain is news, and so is who stands behind it."""
+        unchanged = (mark.price_e8, mark.volatility, mark.funding_rate_e12, mark.sources) == (
             candidate.price_e8,
             candidate.volatility,
             candidate.funding_rate_e12,
+            candidate.sources,
         )
+        unchanged = unchanged and candidate.confidence_e8 <= mark.confidence_e8
         return unchanged and candidate.mark_time_us - mark.mark_time_us < self._settings.mark_interval_us_max
 
 

@@ -159,6 +159,7 @@ def to_mark(record: MarkV1, offset: int) -> MarkPrice:
         funding_index_linear_e12=to_e12(record.funding_index_linear, "funding_index_linear"),
         funding_index_inverse_e12=to_e12(record.funding_index_inverse, "funding_index_inverse"),
         mark_time_us=record.mark_time_us,
+        agreeing=len(record.sources),
     )
 
 
