@@ -43,7 +43,7 @@ DOUBTING = replace(
         LADDER.policy,
         suspect_us_max=MINUTE_US // 2,
         trust=TrustPolicy(
-            jump_sigmas=2, breaker_floor=1, breaker_prior_ppm=1_000, breaker_us=MINUTE_US, shadow_us=2 * MINUTE_US
+            jump_sigmas=1, breaker_floor=0, breaker_prior_ppm=300_000, breaker_us=MINUTE_US, shadow_us=2 * MINUTE_US
         ),
     ),
 )
@@ -76,11 +76,11 @@ def batches(seed: int, workload: Workload, terms: RiskParameters) -> Iterator[li
                     event = replace(event, price_e8=max(round(held.price_e8 * drift), 1))
                 last[event.feed] = event
                 if terms is DOUBTING:
-                    width_e8 = doubt.choice((0, 0, event.price_e8 // 100))
+                    width_e8 = doubt.choice((0, 0, event.price_e8 // 25))
                     event = replace(event, confidence_e8=width_e8, agreeing=doubt.choice((1, 1, 2)))
             calm.append(event)
         yield calm
-        if chance.random() < 0.05:
+        if chance.random() < (0.2 if terms is DOUBTING else 0.05):
             yield [_changed(chance, number, terms)]
 
 
