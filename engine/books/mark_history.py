@@ -65,8 +65,10 @@ class MarkHistory:
         return held[0] if held else None
 
     def next_reference_us(self, feed: str, waited_us: int, time_us: int) -> int | None:
-        """After which engine time another price becomes the reference, if no mark comes before; None: never."""
-        pending = [
-            seen.since_us + waited_us for seen in self._seen.get(feed, ()) if seen.since_us + waited_us >= time_us
-        ]
-        return min(pending, default=None)
+        """After which engine time a newer price becomes the reference, if no mark comes before; None: never."""
+        reference, found = self.reference(feed, waited_us, time_us), None
+        for seen in reversed(self._seen.get(feed, ())):
+            if seen is reference:
+                break
+            found = seen.since_us + waited_us
+        return found

@@ -17,6 +17,7 @@ from engine.books.account import AccountBook
 from engine.books.market_book import MarketBook
 from engine.liquidation.status import ACTIVE, AT_LARGE, is_beyond_closing
 from engine.outcomes import MarginStatus
+from engine.portfolio import PortfolioLike
 from engine.reference.parameters import RiskParameters
 from engine.trust.actions import PriceDoubt
 from engine.trust.breaker import Breaker
@@ -55,6 +56,13 @@ class Suspicions:
         if book.status in ACTIVE and not flat and is_beyond_closing(equity, maintenance, parameters):
             return self._about_handing_over(book, parameters)
         return frozenset()
+
+    def about_withdrawal(self, after: PortfolioLike, parameters: RiskParameters) -> frozenset[PriceDoubt]:
+        """What is doubtful about letting money go; ``after`` is what stays, and covers initial margin at the marks."""
+        if not parameters.policy.suspect_us_max:
+            return frozenset()
+        worst = self.doubts.worst(after, parameters)
+        return frozenset({PriceDoubt.UNCERTAIN}) if worst is not None and worst < 0 else frozenset()
 
     def until_us(self, doubts: Collection[PriceDoubt], parameters: RiskParameters) -> int:
         """When a suspicion that begins now ends at the latest."""

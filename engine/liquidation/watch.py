@@ -34,14 +34,15 @@ from engine.liquidation.lookout import Lookout
 from engine.liquidation.status import Circumstances, Condition
 from engine.liquidation.suspicion import Suspicions
 from engine.liquidation.timers import Timers
-from engine.outcomes import MarginStatus
+from engine.outcomes import MarginStatus, Refusal
 from engine.pricing.axes import Bools
 from engine.reference.parameters import RiskParameters
 from engine.risk.exposures import feeds_of
 from engine.risk.margin import margin_figures
 from engine.risk.revaluation import RiskFrame
 from engine.risk.verdicts import Verdicts
-from engine.trust.actions import Action, PriceDoubt, waiting
+from engine.risk.withdrawals import is_unencumbered, without
+from engine.trust.actions import Action, Answer, PriceDoubt, answer, waiting
 
 
 @dataclass(slots=True)
@@ -128,6 +129,14 @@ class AccountWatch:
         if self._frame is None or self._frame.market is not market or self._frame.parameters is not parameters:
             self._frame = RiskFrame(market, parameters)
         return self._frame
+
+    def withdrawal_refusal(self, book: AccountBook, asset: str, amount_e8: int) -> Refusal | None:
+        """Whether doubts about prices forbid what ``engine.risk.withdrawals`` has granted."""
+        parameters = self._market.parameters
+        if parameters is None or is_unencumbered(book):
+            return None
+        doubts = self._suspicions.about_withdrawal(without(book, asset, amount_e8), parameters)
+        return Refusal.PRICE_UNAVAILABLE if answer(Action.WITHDRAW, doubts) is Answer.REFUSE else None
 
     def memory_bytes(self) -> int:
         """What the guard bands take."""

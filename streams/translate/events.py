@@ -36,6 +36,7 @@ from engine.reference.collateral_assets import CollateralAsset
 from engine.reference.instruments import Instrument, InstrumentKind
 from engine.reference.liquidation_policy import AuctionSchedule, LiquidationPolicy
 from engine.reference.parameters import RiskParameters, TailScenario, UnderlyingParameters
+from engine.reference.trust_policy import TrustPolicy
 from engine.siphash import siphash
 from schemas.codec import Record, encode
 from schemas.errors import Reason, SchemaError
@@ -50,6 +51,7 @@ from schemas.events.reference import (
     LiquidationPolicyV1,
     ReferenceV1,
     RiskParametersV1,
+    TrustPolicyV1,
     UnderlyingParametersV1,
 )
 from schemas.events.settlements import SettlementV1
@@ -301,6 +303,21 @@ def _policy(terms: LiquidationPolicyV1) -> LiquidationPolicy:
             fast_us=schedule.fast_us,
             slow_us=schedule.slow_us,
         ),
+        trust=_trust(terms.trust),
+    )
+
+
+def _trust(terms: TrustPolicyV1) -> TrustPolicy:
+    return TrustPolicy(
+        range_sigmas=terms.range_sigmas,
+        age_sigmas=terms.age_sigmas,
+        fresh_us=terms.fresh_us,
+        jump_sigmas=terms.jump_sigmas,
+        breaker_floor=terms.breaker_floor,
+        breaker_factor=terms.breaker_factor,
+        breaker_prior_ppm=to_ppm(terms.breaker_prior, "liquidation.trust.breaker_prior"),
+        breaker_us=terms.breaker_us,
+        shadow_us=terms.shadow_us,
     )
 
 
