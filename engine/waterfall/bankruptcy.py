@@ -34,7 +34,8 @@ class Leg:
     """One position. ``share`` is its weight, usually its part of the maintenance requirement; hedges may have zero.
 
     Linear: a contract is worth value per price (settlement asset) * price. ``inverse``: -value per price / price, up to
-    a constant; then ``value_per_price_e8`` is the contract's size in quote currency.
+    a constant; then ``value_per_price_e8`` is the contract's size in quote currency. The settlement asset is the one
+    that equity is counted in: of a leg that settles in another, the exchange rate belongs into ``value_per_price_e8``.
     """
 
     name: str

@@ -6,7 +6,8 @@ requirement is an input, together (``relief_e8``) and one by one (``reliefs_per_
 Everybody who holds the other side of some of the book's instruments closes the same fraction of all that it holds
 there, until an instrument has been absorbed or an account is at its limit; the others go on. Winners come first, then
 everybody whose requirement does not rise. An account that holds an instrument which was absorbed is left alone with
-the rest of its pair. Only what remains then is closed instrument by instrument, by ``deleverage``, hedges last.
+the rest of its pair. So that pairs are still whole when they are needed, hedged books give first what outright holders
+have no room for. Only what remains at the end is closed instrument by instrument, by ``deleverage``, hedges last.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ from itertools import pairwise
 
 from engine.errors import InvalidReference, InvariantBroken
 from engine.waterfall.deleverage import Candidate, Stage, deleverage
-
-_WHOLE = 1 << 40
-"""Fractions of a book are counted in parts of this."""
+from engine.waterfall.filling import WHOLE, fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +81,12 @@ def deleverage_book(legs: Sequence[BookLeg], counterparties: Sequence[Counterpar
     _check(legs, parties)
     rest = [leg.lots for leg in legs]
     reductions: list[LegReduction] = []
-    for stage in (Stage.WINNER, Stage.SOUND):
-        closed = _slices(legs, rest, parties, stage)
-        for at, lots in enumerate(closed):
-            reductions += _reductions(parties[at].account, legs, lots, stage)
-            parties[at] = _after_slice(parties[at], legs, lots)
+    for hedges_only in (True, False):
+        for stage in (Stage.WINNER, Stage.SOUND):
+            closed = _slices(legs, rest, parties, stage, hedges_only)
+            for at, lots in closed:
+                reductions += _reductions(parties[at].account, legs, lots, stage)
+                parties[at] = _after_slice(parties[at], legs, lots)
     for at, leg in enumerate(legs):
         reductions += _one_leg(leg, at, rest, parties)
     result = BookDeleveraging(
@@ -97,51 +97,40 @@ def deleverage_book(legs: Sequence[BookLeg], counterparties: Sequence[Counterpar
 
 
 def _slices(
-    legs: Sequence[BookLeg], rest: list[int], parties: Sequence[Counterparty], stage: Stage
-) -> list[tuple[int, ...]]:
-    """Lots by counterparty and leg of one round of slices; ``rest`` is reduced by them."""
-    fractions = _fill(rest, parties, [_limit(each, legs, stage) for each in parties])
-    rows = list(zip(parties, fractions, strict=True))
-    closed = [[lots * fraction // _WHOLE for lots in each.lots] for each, fraction in rows]
+    legs: Sequence[BookLeg], rest: list[int], parties: Sequence[Counterparty], stage: Stage, hedges_only: bool
+) -> list[tuple[int, list[int]]]:
+    """Number of each counterparty that closes a slice in this round, and its lots by leg; ``rest`` is reduced."""
+    wanted = _beyond_outright(legs, rest, parties) if hedges_only else None
+    limits = [0 if hedges_only and not _is_hedged(each) else _limit(each, legs, stage) for each in parties]
+    fractions = fill(rest, [each.lots for each in parties], limits, wanted)
+    takers = [(number, fraction) for number, fraction in enumerate(fractions) if fraction]
+    closed = [[lots * fraction // WHOLE for lots in parties[number].lots] for number, fraction in takers]
     for at in range(len(legs)):
-        exact = [each.lots[at] * fraction for each, fraction in rows]
+        exact = [parties[number].lots[at] * fraction for number, fraction in takers]
         # levels are rounded down by less than a part: to the nearest lot an absorbed leg is absorbed
-        missing = (sum(exact) + _WHOLE // 2) // _WHOLE - sum(lots[at] for lots in closed)
-        for number in sorted(range(len(exact)), key=lambda who: (-(exact[who] % _WHOLE), who))[:missing]:
-            closed[number][at] += 1
+        missing = (sum(exact) + WHOLE // 2) // WHOLE - sum(lots[at] for lots in closed)
+        if missing:
+            by_remainder = sorted(range(len(takers)), key=lambda taker: -(exact[taker] % WHOLE))
+            for taker in by_remainder[:missing]:
+                closed[taker][at] += 1
         rest[at] -= sum(lots[at] for lots in closed)
-    return [tuple(lots) for lots in closed]
+    return [(number, lots) for (number, _), lots in zip(takers, closed, strict=True)]
 
 
-def _fill(rest: Sequence[int], parties: Sequence[Counterparty], limits: Sequence[int]) -> list[int]:
-    """Fraction of its book that each counterparty closes: a common level, up to its limit or a leg that is absorbed."""
-    fractions = [0] * len(parties)
-    frozen = [limit == 0 for limit in limits]
-    done = [0] * len(rest)
-    open_lots = [each.lots for each, out in zip(parties, frozen, strict=True) if not out]
-    slope = [sum(lots) for lots in zip(*open_lots, strict=True)]
+def _beyond_outright(legs: Sequence[BookLeg], rest: Sequence[int], parties: Sequence[Counterparty]) -> list[int]:
+    """Lots of each leg that no outright holder has room for: hedged books must give them, better as whole pairs."""
+    wanted = list(rest)
+    for each in parties:
+        if not _is_hedged(each):
+            limit = _limit(each, legs, Stage.SOUND)
+            for at, lots in enumerate(each.lots):
+                wanted[at] -= lots * limit // WHOLE
+    return [max(lots, 0) for lots in wanted]
 
-    def freeze(number: int, level: int) -> None:
-        frozen[number], fractions[number] = True, level
-        for at, lots in enumerate(parties[number].lots):
-            slope[at] -= lots
-            done[at] += lots * level
 
-    active = [number for number, out in enumerate(frozen) if not out]
-    by_limit = iter(sorted(active, key=lambda number: (limits[number], number)))
-    following = next(by_limit, None)
-    while following is not None:
-        levels = [((rest[at] * _WHOLE - done[at]) // each, at) for at, each in enumerate(slope) if each]
-        level, leg = min(levels, default=(_WHOLE, -1))
-        if limits[following] <= level:
-            freeze(following, limits[following])
-        else:
-            for number, each in enumerate(parties):
-                if not frozen[number] and each.lots[leg]:
-                    freeze(number, level)
-        while following is not None and frozen[following]:
-            following = next(by_limit, None)
-    return fractions
+def _is_hedged(party: Counterparty) -> bool:
+    """Whether closing one leg alone raises the requirement."""
+    return any(relief < 0 for lots, relief in zip(party.lots, party.reliefs_per_lot_e8, strict=True) if lots)
 
 
 def _limit(party: Counterparty, legs: Sequence[BookLeg], stage: Stage) -> int:
@@ -165,7 +154,7 @@ def _fraction(money: int, loss: int) -> int:
     """Largest fraction of ``loss`` that ``money`` bears; none when there is none to spend."""
     if money < 0:
         return 0
-    return _WHOLE if loss <= money else money * _WHOLE // loss
+    return WHOLE if loss <= money else money * WHOLE // loss
 
 
 def _reductions(account: str, legs: Sequence[BookLeg], lots: Iterable[int], stage: Stage) -> list[LegReduction]:

@@ -8,12 +8,14 @@ relief y. Its stages, each used only when the one before is full:
 
 1. winner  : in profit and loses no more than that, closing does not raise its requirement, it stays above maintenance
 2. sound   : the same whatever its profit
-3. hedge   : closing breaks a hedge, but it stays above maintenance
+3. hedge   : closing breaks a hedge, but it stays above maintenance; those whose requirement rises least go first
 4. solvent : falls below maintenance, but its equity stays at zero or more
 
-What is left then is not closed against anybody: it goes on to loss allocation. Inside a stage everybody gives the same
-share of profit (``Weighting.PROFIT``, stage 1) or of position, up to capacity: the allocation with the least weighted
-haircut sum (h y)^2 / weight. The parts sum to whole lots of the quantity, so an event overshoots by less than a lot.
+What is left then is not closed against anybody: it goes on to loss allocation. Inside the other stages everybody gives
+the same share of profit (``Weighting.PROFIT``, stage 1) or of position, up to capacity: the allocation with the least
+weighted haircut sum (h y)^2 / weight. Hedges are not shared out, or every one of them would be broken a little.
+
+The parts sum to whole lots of the quantity, so an event overshoots by less than a lot.
 """
 
 from __future__ import annotations
@@ -114,7 +116,10 @@ def deleverage(
     for stage in Stage:
         limits = [lot_limit(each, stage, haircut_per_lot_e8) for each in ordered]
         room = [max(limit - done, 0) for limit, done in zip(limits, used, strict=True)]
-        parts = up_to_capacity(rest, [_weight(each, stage, weighting) for each in ordered], room)
+        if stage is Stage.HEDGE:
+            parts = _least_rise(rest, ordered, room)
+        else:
+            parts = up_to_capacity(rest, [_weight(each, stage, weighting) for each in ordered], room)
         for at, part in enumerate(parts):
             if part:
                 used[at] += part
@@ -140,6 +145,15 @@ def lot_limit(candidate: Candidate, stage: Stage, haircut_per_lot_e8: int) -> in
     if stage is not Stage.WINNER:
         return sound
     return min(sound, _until(candidate.profit_e8, haircut, candidate.lots)) if candidate.profit_e8 > 0 else 0
+
+
+def _least_rise(lots: int, candidates: Sequence[Candidate], room: Sequence[int]) -> list[int]:
+    """``lots`` by how little a lot raises the requirement, then by account: the least total rise."""
+    parts = [0] * len(candidates)
+    for at in sorted(range(len(candidates)), key=lambda number: -candidates[number].relief_per_lot_e8):
+        parts[at] = min(lots, room[at])
+        lots -= parts[at]
+    return parts
 
 
 def _until(money: int, loss_per_lot: int, lots: int) -> int:

@@ -120,6 +120,24 @@ FROM
 ORDER BY src_partition, src_offset""",
 )
 
+LAST_SNAPSHOTS: Final = Query(
+    "last_snapshots",
+    "The newest margin snapshot of every account.",
+    """SELECT account, src_offset, raw
+FROM (SELECT account, src_offset, raw FROM margin_snapshots FINAL WHERE valid = 1)
+ORDER BY account, src_offset DESC
+LIMIT 1 BY account""",
+)
+
+LAST_STATUS: Final = Query(
+    "last_status",
+    "The newest status change of every account.",
+    """SELECT account, src_offset, raw
+FROM (SELECT account, src_offset, raw FROM status_changes FINAL WHERE valid = 1)
+ORDER BY account, src_offset DESC
+LIMIT 1 BY account""",
+)
+
 EVIDENCE: Final = {
     query.name: query
     for query in (
@@ -132,6 +150,8 @@ EVIDENCE: Final = {
         COMMAND,
         COMMANDS_OF_DECISION,
         MARGIN_EVENT,
+        LAST_SNAPSHOTS,
+        LAST_STATUS,
     )
 }
 """Every query of this module by name."""

@@ -10,11 +10,13 @@ import click
 
 from engine.errors import InvalidReference
 from engine.risk.depth import Depth
-from engine.units import PPM
+from engine.units import E8, PPM
+from engine.waterfall.backstop import Participant
 from schemas.events.liquidations import AckReason
 from streams.executor.auction import Bidder
 from streams.executor.core import ExecutorOptions
 from streams.executor.faults import FaultKind, parse_fault
+from streams.executor.legs import UNLIMITED_E8
 from streams.executor.service import ExecutorService, SimulatedCrash
 from streams.settings import load_settings
 
@@ -31,11 +33,28 @@ def parse_bidder(text: str) -> Bidder:
         raise InvalidReference("bidder", f"{text} is not ACCOUNT:PRICE:SHARE") from None
 
 
+def parse_backstop(text: str) -> Participant:
+    """``ACCOUNT`` (a share of one, no limit) or ``ACCOUNT:SHARE:NOTIONAL``; raises ``InvalidReference``."""
+    account, *terms = text.rsplit(":", 2)
+    if not terms:
+        return Participant(account, 1, UNLIMITED_E8)
+    try:
+        share, notional = terms
+        return Participant(account, int(share), round(float(notional) * E8))
+    except (ValueError, OverflowError):
+        raise InvalidReference("backstop", f"{text} is neither ACCOUNT nor ACCOUNT:SHARE:NOTIONAL") from None
+
+
 @click.command()
 @click.option("--counterparty", required=True, help="Account of the liquidity provider that takes the other side.")
 @click.option("--name", default="reference", show_default=True, help="How the executor signs its answers.")
-@click.option("--backstop", help="Account that takes whole books over; the counterparty if not named.")
-@click.option("--capacity", type=float, help="Notional the backstop holds at most; unlimited if not given.")
+@click.option(
+    "--backstop",
+    "backstops",
+    multiple=True,
+    metavar="ACCOUNT[:SHARE:NOTIONAL]",
+    help="Takes whole books over, in proportion to its share and up to a notional; the counterparty if none is named.",
+)
 @click.option("--half-spread", type=float, default=0.0005, show_default=True, help="Share of the price.")
 @click.option("--daily-volume", type=float, help="Numeraire per instrument; without it the book is bottomless.")
 @click.option("--daily-volatility", type=float, default=0.03, show_default=True, help="For the impact of size.")
@@ -52,8 +71,7 @@ def parse_bidder(text: str) -> Bidder:
 def main(
     counterparty: str,
     name: str,
-    backstop: str | None,
-    capacity: float | None,
+    backstops: tuple[str, ...],
     half_spread: float,
     daily_volume: float | None,
     daily_volatility: float,
@@ -72,8 +90,7 @@ def main(
             name=name,
             depth=Depth(half_spread, daily_volatility, daily_volume, impact, depth_left),
             price_band_ppm=round(price_band * PPM),
-            backstop=backstop,
-            capacity=capacity,
+            backstops=tuple(map(parse_backstop, backstops)),
             bidders=tuple(map(parse_bidder, bidders)),
             holds=dict.fromkeys(halted, "halt"),
             faults=tuple(map(parse_fault, faults)),

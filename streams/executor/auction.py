@@ -2,7 +2,8 @@
 
 Owns when each simulated bidder bids, which lots it gets and at which prices. The price of the book over time and the
 share that may be sold are those of ``engine.rules.auction``, on the figures that the command states: an executor does
-not value the account. Refuses publishing and the clock.
+not value the account; checks and lots are those of ``engine.waterfall.auction_session``. Refuses publishing and the
+clock.
 
 A bidder gets the same share of every position, so that what hedges in the book hedges in the slice. Collateral stays
 where it is: instead of a payment for the slice all its legs trade off the mark by one common rate, at which the account
@@ -12,18 +13,31 @@ gives away what it would by selling that share at the auction's price.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import InvalidReference
 from engine.market import Market
-from engine.rules.auction import AuctionFigures, AuctionTerms, apply_bid, insolvent_price, largest_share
+from engine.rules.auction import AuctionFigures, AuctionTerms, apply_bid
 from engine.units import E8
+from engine.waterfall.auction_session import (
+    SECOND_US,
+    AuctionBook,
+    AuctionSession,
+    AuctionStatus,
+    Bid,
+    BidRefusal,
+    SessionTerms,
+    open_auction,
+    place_bid,
+    review,
+)
 from schemas.events.liquidations import AuctionOfferV1, LiquidationCommandV1
 from streams.executor.history import fair_price
 from streams.executor.legs import unit_notional
 from streams.executor.records import Trade
 
-_SECOND_US = 1_000_000
+_ANY_PRICE_E8 = 1 << 62
+"""Simulated bidders bid when the price has come down to theirs: no other limit is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +71,8 @@ def terms_of(offer: AuctionOfferV1) -> AuctionTerms:
     return AuctionTerms(
         start=float(offer.start),
         fast_end=float(offer.fast_end),
-        fast_seconds=offer.fast_us / _SECOND_US,
-        slow_seconds=offer.slow_us / _SECOND_US,
+        fast_seconds=offer.fast_us / SECOND_US,
+        slow_seconds=offer.slow_us / SECOND_US,
         buffer=float(offer.buffer),
         fee_rate=0.0,
     )
@@ -90,16 +104,16 @@ class AuctionRun:
         self._terms = terms_of(offer)
         self._figures = AuctionFigures(offer.mark_to_market, offer.margin)
         self._is_solvent = offer.mark_to_market > 0.0
+        self._session = _session(command, offer, self._terms, self._figures)
         self._lots = [lot for name, quantity in book.items() if (lot := _on_sale(name, quantity, market)) is not None]
         start_us = command.versions.time_us
         timed = [
-            (start_us + round(bid_seconds(bidder.price, self._terms, self._is_solvent) * _SECOND_US), bidder)
+            (start_us + round(bid_seconds(bidder.price, self._terms, self._is_solvent) * SECOND_US), bidder)
             for bidder in bidders
             if bidder.account != command.account
         ]
         timed.sort(key=lambda bid: (bid[0], bid[1].account))
         self._bids = [bid for bid in timed if bid[0] < command.expires_us]
-        self._start_us = start_us
         self._made = 0
 
     @property
@@ -107,7 +121,7 @@ class AuctionRun:
         """Whether nothing more is for sale: all is sold, or the account has what it needs."""
         if not any(lot.quantity_e8 for lot in self._lots):
             return True
-        return self._is_solvent and self._share_max(self._terms.start) <= 0.0
+        return review(self._session, self._figures, self._session.started_us).status is AuctionStatus.RESTORED
 
     @property
     def is_over(self) -> bool:
@@ -120,8 +134,10 @@ class AuctionRun:
             return None
         at_us, bidder = self._bids[self._made]
         number, self._made = self._made, self._made + 1
-        share, conceded = self._sell(bidder.share, (at_us - self._start_us) / _SECOND_US)
-        cuts = [_cut(lot, share) for lot in self._lots]
+        sold = self._sell(bidder, at_us)
+        if sold is None:
+            return ()
+        cuts, conceded = sold
         gross = sum(abs(cut) / E8 * lot.value for lot, cut in zip(self._lots, cuts, strict=True))
         rate = conceded / gross if gross > 0.0 else 0.0
         trades = []
@@ -130,29 +146,42 @@ class AuctionRun:
                 price_e8 = _price_off_mark(lot, rate)
                 trades.append(Trade(f"{number}.{place}", bidder.account, lot.instrument, -cut_e8, price_e8, at_us))
         self._lots = [
-            _Lot(lot.instrument, lot.quantity_e8 - cut, lot.fair_e8, lot.tick_e8, lot.lot_e8, lot.value)
-            for lot, cut in zip(self._lots, cuts, strict=True)
+            replace(lot, quantity_e8=lot.quantity_e8 - cut) for lot, cut in zip(self._lots, cuts, strict=True)
         ]
         return tuple(trades)
 
-    def _sell(self, wanted: float, seconds: float) -> tuple[float, float]:
-        """Share sold of what is left, and the value conceded for it (numeraire). Moves the figures on."""
-        figures = self._figures
-        if not self._is_solvent:
-            price = insolvent_price(figures, seconds, self._terms.fast_seconds)
-            conceded = (min(figures.mark_to_market, 0.0) - price) * wanted
-            kept = 1.0 - wanted
-            self._figures = AuctionFigures(figures.mark_to_market * kept, figures.maintenance_margin * kept)
-            return wanted, conceded
-        settled = apply_bid(figures, wanted, seconds, self._terms)
-        saleable = figures.mark_to_market - figures.reserved
-        self._figures = settled.figures
-        return settled.share, saleable * settled.share - settled.payment
+    def _sell(self, bidder: Bidder, at_us: int) -> tuple[tuple[int, ...], float] | None:
+        """Signed quantities that the bid moves, and the value conceded for them (numeraire); None if it is refused.
+        Moves the figures on."""
+        figures, version = self._figures, self._session.bids
+        book = AuctionBook(
+            version, tuple(lot.quantity_e8 for lot in self._lots), tuple(lot.lot_e8 for lot in self._lots), 0
+        )
+        # Who pays is the account, by the price off the mark, so nobody is asked for cash here.
+        bid = Bid(bidder.account, round(bidder.share * E8), version, _ANY_PRICE_E8, _ANY_PRICE_E8, at_us)
+        self._session, slice_ = place_bid(self._session, book, figures, bid)
+        if isinstance(slice_, BidRefusal):
+            return None
+        share, payment = slice_.share_e8 / E8, slice_.payment_e8 / E8
+        if self._is_solvent:
+            saleable = figures.mark_to_market - figures.reserved
+            self._figures = apply_bid(
+                figures, share, (at_us - self._session.started_us) / SECOND_US, self._terms
+            ).figures
+            return slice_.quantities_e8, saleable * share - payment
+        kept = 1.0 - share
+        self._figures = AuctionFigures(figures.mark_to_market * kept, figures.maintenance_margin * kept)
+        return slice_.quantities_e8, min(figures.mark_to_market, 0.0) * share - payment
 
-    def _share_max(self, discount: float) -> float:
-        if self._figures.mark_to_market - self._figures.reserved <= 0.0:
-            return 0.0
-        return largest_share(self._figures, discount, self._terms.buffer)
+
+def _session(
+    command: LiquidationCommandV1, offer: AuctionOfferV1, prices: AuctionTerms, figures: AuctionFigures
+) -> AuctionSession:
+    """The auction from the decision's time on; over at once for an account that misses nothing."""
+    terms, start_us = SessionTerms(prices, insolvent_seconds=prices.fast_seconds), command.versions.time_us
+    if offer.margin >= 0.0:
+        return AuctionSession(command.account, terms, AuctionStatus.RESTORED, start_us, 0)
+    return open_auction(command.account, terms, figures, start_us)
 
 
 def _on_sale(name: str, quantity_e8: int, market: Market) -> _Lot | None:
@@ -166,14 +195,6 @@ def _on_sale(name: str, quantity_e8: int, market: Market) -> _Lot | None:
         return None
     value = notional * fair / reference if terms.kind.is_option else notional
     return _Lot(name, quantity_e8, round(fair * E8), terms.tick_e8, terms.lot_e8, value)
-
-
-def _cut(lot: _Lot, share: float) -> int:
-    """Signed quantity in whole lots, rounded down; all of it for all of the book."""
-    if share >= 1.0:
-        return lot.quantity_e8
-    whole = int(abs(lot.quantity_e8) * share) // lot.lot_e8 * lot.lot_e8
-    return whole if lot.quantity_e8 > 0 else -whole
 
 
 def _price_off_mark(lot: _Lot, rate: float) -> int:

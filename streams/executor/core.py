@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.risk.depth import Depth
+from engine.waterfall.backstop import Participant
 from schemas.codec import Record
 from schemas.events.control import LiquidationControlV1
 from schemas.events.fills import FillV1
@@ -23,7 +24,7 @@ from streams.executor.depth import DEFAULT_DEPTH
 from streams.executor.faults import Fault, FaultKind, distorted, striking
 from streams.executor.history import MarketHistory
 from streams.executor.holds import HoldBook, Holds, holding
-from streams.executor.legs import Leg, close_against_winners, trade_on_book, transfer
+from streams.executor.legs import UNLIMITED_E8, Leg, close_against_winners, trade_on_book, transfer
 from streams.executor.positions import PositionView, command_of, signed_e8
 from streams.executor.protocol import (
     FINAL_STATES,
@@ -40,15 +41,14 @@ from streams.translate import to_e8
 
 @dataclass(frozen=True, slots=True)
 class ExecutorOptions:
-    """How the simulated venue behaves. ``backstop`` is the liquidity provider if not named; its ``capacity`` is in
-    numeraire notional. ``holds`` stand beside those that are announced. ``resting_orders`` counts orders by account,
-    for ``cancel_orders`` to cancel."""
+    """How the simulated venue behaves. ``backstops`` take whole books, with limits in numeraire notional; the liquidity
+    provider does, without limit, if none is named. ``holds`` stand beside those that are announced. ``resting_orders``
+    counts orders by account, for ``cancel_orders`` to cancel."""
 
     name: str = "reference"
     depth: Depth = DEFAULT_DEPTH
     price_band_ppm: int = 500_000
-    backstop: str | None = None
-    capacity: float | None = None
+    backstops: tuple[Participant, ...] = ()
     bidders: tuple[Bidder, ...] = ()
     resting_orders: Mapping[str, int] = field(default_factory=dict)
     holds: Holds = field(default_factory=dict)
@@ -269,7 +269,8 @@ class LiquidationExecutor:
             time_us=self._history.time_us if fault is FaultKind.LATE else seen.time_us,
         )
         if command.kind == "transfer_to_backstop":
-            found = transfer(leg, options.backstop or self._counterparty, options.capacity, self.positions)
+            backstops = options.backstops or (Participant(self._counterparty, 1, UNLIMITED_E8),)
+            found = transfer(leg, backstops, self.positions)
         elif command.kind == "adl":
             found = close_against_winners(leg, self.positions)
         else:

@@ -10,6 +10,7 @@ bottomless: somebody takes everything at the half-spread, or at the limit where 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,11 +78,13 @@ def _walk(order: BookOrder, depth: Depth, spare_e8: int) -> tuple[int, int]:
         return order.quantity_e8, 0
     if spare_e8 <= 0:
         return 0, 0
-    share = (spare_e8 / (_MARGINAL * strength_e8)) ** 2
-    fillable_e8 = share * depth.daily_volume * depth.depth_left / order.unit_notional * E8
+    notional_left = depth.daily_volume * depth.depth_left
     quantity_e8 = order.quantity_e8
-    if fillable_e8 < quantity_e8:
-        quantity_e8 = int(fillable_e8) // order.lot_e8 * order.lot_e8
+    # Square roots are compared, lest the square of a spread that is huge beside the impact be out of range.
+    if spare_e8 / (_MARGINAL * strength_e8) < math.sqrt(quantity_e8 / E8 * order.unit_notional / notional_left):
+        share = (spare_e8 / (_MARGINAL * strength_e8)) ** 2
+        fillable_e8 = share * notional_left / order.unit_notional * E8
+        quantity_e8 = min(int(fillable_e8), quantity_e8) // order.lot_e8 * order.lot_e8
     notional = quantity_e8 / E8 * order.unit_notional
     if notional <= 0.0:
         return 0, 0

@@ -6,18 +6,25 @@ protocol's checks, which have been passed, and publishing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
 
 from engine.market import Market
 from engine.pricing.valuation import mark_of
 from engine.reference.instruments import Instrument, InstrumentKind
 from engine.risk.depth import Depth
 from engine.units import E8, PPM
+from engine.waterfall.backstop import Participant
+from engine.waterfall.backstop import transfer as divide
 from engine.waterfall.deleverage import Candidate, deleverage
 from streams.executor.depth import BookFill, BookOrder, fill_within
 from streams.executor.history import fair_price
 from streams.executor.positions import PositionView
 from streams.executor.records import Execution, Trade
+
+UNLIMITED_E8 = 1 << 100
+"""Limit of a backstop that takes whatever comes."""
 
 _SOUND_E8 = 1 << 62
 """Equity of everybody: an executor knows none, so that only the stages of profit and of size are left."""
@@ -82,17 +89,39 @@ def _filled(leg: Leg, found: BookFill, liquidity_provider: str) -> Execution:
     return Execution("cancelled", trades, "limit_price", "the rest lies beyond the limit price")
 
 
-def transfer(leg: Leg, backstop: str, capacity: float | None, positions: PositionView) -> Execution:
-    """Hand the leg to the backstop at exactly its price; all of it, or nothing when the backstop's positions would
-    come to more than ``capacity`` (numeraire notional)."""
-    if capacity is not None:
-        used = _gross_notional(leg, backstop, positions)
-        added = unit_notional(leg.terms, leg.market)
-        if used is None or added is None:
-            return Execution("rejected", reason="no_mark")
-        if used + abs(leg.quantity_e8) / E8 * added > capacity:
-            return Execution("rejected", reason="capacity", detail=f"{used:.2f} of {capacity:.2f} is in use")
-    return Execution("filled", (leg.trade(0, backstop, abs(leg.quantity_e8), leg.limit_e8),))
+def transfer(leg: Leg, backstops: Sequence[Participant], positions: PositionView) -> Execution:
+    """Hand the leg to the backstops at exactly its price, divided by their shares; all of it, or nothing when their
+    positions would come to more than their limits (numeraire notional) have room for.
+
+    Shares and limits are ``engine.waterfall.backstop``'s. All legs of a book are divided alike as long as no limit is
+    near, so that what hedges in the book hedges in each part.
+    """
+    added = unit_notional(leg.terms, leg.market)
+    takers = [_with_use(each, leg, positions) for each in backstops if each.name != leg.account]
+    if added is None or any(each is None for each in takers):
+        return Execution("rejected", reason="no_mark")
+    sign, lot_e8 = 1 if leg.quantity_e8 > 0 else -1, leg.terms.lot_e8
+    lots, odd_e8 = divmod(abs(leg.quantity_e8), lot_e8)
+    risk_e8 = max(ceil(abs(leg.quantity_e8) * added), 1)
+    split = divide((sign * lots,), 0, risk_e8, [each for each in takers if each is not None])
+    if split.left_lots[0] or not split.slices:
+        refused = ", ".join(f"{name} {reason}" for name, reason in split.refused) or "no room for all of it"
+        return Execution("rejected", reason="capacity", detail=refused)
+    trades: list[Trade] = []
+    for part in split.slices:
+        # What is less than a lot goes with the first part: a takeover leaves nothing behind.
+        quantity_e8 = abs(part.lots[0]) * lot_e8 + (odd_e8 if not trades else 0)
+        if quantity_e8:
+            trades.append(leg.trade(len(trades), part.participant, quantity_e8, leg.limit_e8))
+    return Execution("filled", tuple(trades))
+
+
+def _with_use(backstop: Participant, leg: Leg, positions: PositionView) -> Participant | None:
+    """The participant with the notional it holds already; None if that cannot be told."""
+    if backstop.risk_limit_e8 == UNLIMITED_E8:
+        return backstop
+    used = _gross_notional(leg, backstop.name, positions)
+    return None if used is None else replace(backstop, risk_used_e8=ceil(used * E8))
 
 
 def _gross_notional(leg: Leg, account: str, positions: PositionView) -> float | None:

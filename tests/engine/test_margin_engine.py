@@ -365,7 +365,7 @@ def test_account_loaded_before_its_instrument_is_listed_is_judged_when_it_is() -
     assert () == made.step(marks()).commands
     assert InstrumentListed(6, FUTURE) in reference()
     made.step([InstrumentListed(6, FUTURE)])
-    assert MarginStatus.LIQUIDATING is held(made, "a").status
+    assert MarginStatus.BACKSTOP is held(made, "a").status
 
 
 def test_nobody_is_judged_before_parameters_are_in_force() -> None:
@@ -374,7 +374,7 @@ def test_nobody_is_judged_before_parameters_are_in_force() -> None:
     assert () == made.step([fill("a", "BTC-PERP", 1, 20_000, 0)]).commands
     assert made.parameters is None
     made.step([mark("USDC", 1, 50, START_US + 1)])
-    assert MarginStatus.LIQUIDATING is held(made, "a").status
+    assert MarginStatus.BACKSTOP is held(made, "a").status
     assert made.parameters is not None
 
 

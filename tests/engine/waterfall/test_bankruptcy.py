@@ -24,18 +24,27 @@ def leg(name: str, quantity: str, price: str, share: str, tick_e8: int = FINE) -
     return Leg(name, whole(quantity), whole(price), tick_e8, share=whole(share))
 
 
+LONG, SHORT = leg("BTC", "0.1", "50000", "500"), leg("BTC", "-0.1", "50000", "500")
+
+
 @pytest.mark.parametrize(
-    ("quote", "legs", "wanted"),
+    ("cash", "legs", "wanted"),
     [
-        # dYdX v4-chain 84d4664b, liquidations_test.go, TestGetBankruptcyPriceInQuoteQuantums: quote of closing in full
-        (-5100, (leg("BTC", "0.1", "50000", "500"),), {"BTC": 5100}),
-        (5100, (leg("BTC", "-0.1", "50000", "500"),), {"BTC": -5100}),
-        (-4501, (leg("BTC", "0.1", "50000", "500"),), {"BTC": 4501}),
+        # dYdX v4-chain, liquidations_test.go, TestGetBankruptcyPriceInQuoteQuantums: cash and quote of closing in full.
+        # The source closes one leg at a time; the other leg of a pair follows from its formula.
+        (-4501, (LONG,), {"BTC": 4501}),
+        (5499, (SHORT,), {"BTC": -5499}),
+        (-5000, (LONG,), {"BTC": 5000}),
+        (5000, (SHORT,), {"BTC": -5000}),
+        (-5100, (LONG,), {"BTC": 5100}),
+        (4900, (SHORT,), {"BTC": -4900}),
+        (-490, (leg("BTC", "0.004", "50000", "20"), leg("ETH", "0.1", "3000", "30")), {"BTC": 196, "ETH": 294}),
         (510, (leg("BTC", "-0.004", "50000", "20"), leg("ETH", "-0.1", "3000", "30")), {"BTC": -204, "ETH": -306}),
+        (110, (leg("BTC", "0.004", "50000", "20"), leg("ETH", "-0.1", "3000", "30")), {"BTC": 196, "ETH": -306}),
     ],
 )
-def test_every_leg_trades_at_the_published_quote(quote: int, legs: tuple[Leg, ...], wanted: dict[str, int]) -> None:
-    equity = whole(quote) + sum(each.quantity_e8 * each.mark_price_e8 // E8 for each in legs)
+def test_every_leg_trades_at_the_published_quote(cash: int, legs: tuple[Leg, ...], wanted: dict[str, int]) -> None:
+    equity = whole(cash) + sum(each.quantity_e8 * each.mark_price_e8 // E8 for each in legs)
     result = takeover(legs, equity)
     quotes = {
         each.name: Fraction(each.quantity_e8 * price, E8 * E8)
@@ -45,25 +54,27 @@ def test_every_leg_trades_at_the_published_quote(quote: int, legs: tuple[Leg, ..
     assert (result.left_e8, result.uncovered_e8) == (0, 0)
 
 
-def test_a_hedged_book_is_priced_like_its_slow_twin() -> None:
+@given(
+    cash=st.integers(-200_000, 20_000),
+    sizes=st.lists(st.integers(-50, 50).filter(bool), min_size=1, max_size=3),
+)
+def test_books_are_priced_like_their_slow_twin(cash: int, sizes: list[int]) -> None:
+    names, prices = ("BTC", "ETH", "SOL")[: len(sizes)], (5_000, 300, 15)
     markets = {
         name: {
-            "price": Fraction(price),
-            "initial_fraction": Fraction(1, 5),
-            "maintenance_share": Fraction(1, 2),
-            "open_interest": Fraction(0),
-            "lower_cap": Fraction(0),
-            "upper_cap": Fraction(0),
+            "price": Fraction(price), "initial_fraction": Fraction(1, 5), "maintenance_share": Fraction(1, 2),
+            "open_interest": Fraction(0), "lower_cap": Fraction(0), "upper_cap": Fraction(0),
         }
-        for name, price in (("BTC", 50_000), ("ETH", 3_000))
-    }
-    held = {"BTC": Fraction(1), "ETH": Fraction(-10)}
-    cash = Fraction(-12_500)
-    legs = (leg("BTC", "1", "50000", "5000"), leg("ETH", "-10", "3000", "3000"))
-    result = takeover(legs, whole(7_500))
-    for each, price in zip(legs, result.prices_e8, strict=True):
-        slow = published_rules.bankruptcy_quote(cash, held, markets, each.name, -held[each.name])
-        assert abs(Fraction(each.quantity_e8 * price, E8 * E8) - slow) <= Fraction(1, 10**6)
+        for name, price in zip(names, prices, strict=False)
+    }  # fmt: skip
+    held = {name: Fraction(size) for name, size in zip(names, sizes, strict=True)}
+    rows = list(zip(names, sizes, prices, strict=False))
+    legs = [leg(name, str(size), str(price), str(abs(size) * price)) for name, size, price in rows]
+    result = takeover(legs, whole(cash + sum(size * price for _, size, price in rows)))
+    slow = {name: published_rules.bankruptcy_quote(Fraction(cash), held, markets, name, -held[name]) for name in names}
+    if all(slow[name] / held[name] >= 0 for name in names):  # the source lets prices fall below zero
+        for each, price in zip(legs, result.prices_e8, strict=True):
+            assert abs(Fraction(each.quantity_e8 * price, E8 * E8) - slow[each.name]) <= Fraction(2, 10**6)
 
 
 def test_coarse_ticks_are_rounded_for_the_owner_then_spent() -> None:
@@ -75,10 +86,22 @@ def test_coarse_ticks_are_rounded_for_the_owner_then_spent() -> None:
     assert result.gains_e8 == (whole(-12), whole(-7))
 
 
+def test_money_left_that_pays_for_exactly_one_tick_is_spent() -> None:
+    legs = (leg("A", "3", "100", "1", whole(1)), leg("B", "-8", "50", "1", whole(1)))
+    result = takeover(legs, whole(20))  # 97 and 51 leave 3, which is what a tick of A costs
+    assert (result.prices_e8, result.left_e8) == ((whole(96), whole(51)), 0)
+
+
 def test_a_leg_gives_no_more_than_its_price() -> None:
     # the long option is worth 10: it cannot give 50, the future gives the rest
     legs = (leg("OPTION", "1", "10", "1"), leg("FUTURE", "1", "1000", "1"))
     assert takeover(legs, whole(100)).prices_e8 == (0, whole(910))
+
+
+def test_an_account_that_owes_nothing_at_any_price_keeps_its_cash() -> None:
+    # the source's quote is -1 here, "not possible since it's impossible to sell a position for less than 0 dollars"
+    result = takeover((leg("BTC", "1", "50000", "5000"),), whole(50_001))
+    assert (result.prices_e8, result.left_e8) == ((0,), whole(1))
 
 
 def test_a_debt_no_price_reaches_is_uncovered() -> None:

@@ -62,6 +62,21 @@ def test_hedges_are_broken_when_nobody_else_is_there() -> None:
     ]  # fmt: skip
 
 
+def test_pairs_are_spent_where_outright_holders_do_not_suffice() -> None:
+    # the outright holder of A alone could fill A, but B needs the pairs: they close first, and whole
+    legs = (BookLeg("A", 100, 2), BookLeg("B", 80, 3))
+    parties = [
+        party("hedged", (100, 100), (-50, -50)),
+        party("outrightA", (1000, 0), (10, 0), 10_000),
+        party("outrightB", (0, 10), (0, 10), 100),
+    ]
+    result = deleverage_book(legs, parties)
+    assert Stage.HEDGE not in {each.stage for each in result.reductions}
+    hedged = lots_of(result, "hedged")
+    assert hedged["A"] == hedged["B"] >= 70
+    assert result.remaining == (("A", 0), ("B", 0))
+
+
 def test_winners_come_before_the_others() -> None:
     parties = [party("winner", (50, 0), (0, 0)), party("loser", (500, 0), (0, 0), profit=-1)]
     result = deleverage_book((BookLeg("A", 100, 2),), [_first_leg(each) for each in parties])
@@ -74,6 +89,14 @@ def _first_leg(each: Counterparty) -> Counterparty:
         each.account, each.lots[:1], each.reliefs_per_lot_e8[:1], each.relief_e8, each.profit_e8, each.equity_e8,
         each.maintenance_e8,
     )  # fmt: skip
+
+
+def test_rounds_follow_what_earlier_ones_left_of_the_margin() -> None:
+    # 200 to spare, and each lot costs 10 and frees 5: 40 lots, 9 of them within the profit, then down to no equity
+    one = Counterparty("a", (100,), (5,), 500, 100, 1_000, 800)
+    result = deleverage_book((BookLeg("A", 100, 10),), [one])
+    lots = {stage: sum(each.lots for each in result.reductions if each.stage is stage) for stage in Stage}
+    assert lots == {Stage.WINNER: 9, Stage.SOUND: 31, Stage.HEDGE: 0, Stage.SOLVENT: 60}
 
 
 def test_books_that_do_not_fit_are_refused() -> None:
@@ -126,14 +149,16 @@ def test_exact_solvent_and_independent_of_order(
 
 
 @given(event=LEGS)
-def test_slices_keep_the_shape_of_a_book_to_a_lot(event: tuple[tuple[BookLeg, ...], list[Counterparty]]) -> None:
+def test_slices_keep_the_shape_of_a_book_to_a_lot_each(event: tuple[tuple[BookLeg, ...], list[Counterparty]]) -> None:
     legs, parties = event
-    result = deleverage_book(legs, [each for each in parties if each.profit_e8 <= 0])  # one round of slices
+    result = deleverage_book(
+        legs, [each for each in parties if each.profit_e8 <= 0]
+    )  # two slices: beyond outright, sound
     for each in parties:
         closed = {
             part.instrument: part.lots for part in result.reductions if part.account == each.account and part.together
         }
         rows = [(closed.get(leg.instrument, 0), held) for leg, held in zip(legs, each.lots, strict=True) if held]
-        low = max(((part - 1) / held for part, held in rows), default=0.0)
-        high = min(((part + 1) / held for part, held in rows), default=0.0)
+        low = max(((part - 2) / held for part, held in rows), default=0.0)
+        high = min(((part + 2) / held for part, held in rows), default=0.0)
         assert low <= high

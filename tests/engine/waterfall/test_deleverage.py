@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,11 @@ def test_hedges_are_broken_last_but_before_anybody_falls_below_maintenance() -> 
         ("weak", Stage.SOLVENT): 5,
     }
     assert result.remaining_lots == 20
+
+
+def test_hedges_are_broken_where_that_costs_least() -> None:
+    hedges = [candidate("a", 10, relief=-30), candidate("b", 10, relief=-20), candidate("c", 10, relief=-20)]
+    assert closed(deleverage(15, 1, 10, hedges)) == {("b", Stage.HEDGE): 10, ("c", Stage.HEDGE): 5}
 
 
 def test_a_winner_loses_no_more_than_its_profit_while_others_can_pay() -> None:
@@ -142,6 +149,25 @@ def test_a_stage_is_used_only_when_the_one_before_is_full(
         for each in candidates:
             used = sum(p.lots for p in result.reductions if p.account == each.account and p.stage in allowed)
             assert used >= lot_limit(each, earlier, haircut)
+
+
+@given(
+    lots=st.integers(1, 40),
+    rows=st.lists(st.tuples(st.integers(1, 20), st.integers(1, 50)), min_size=2, max_size=5),
+)
+def test_no_two_lots_moved_to_another_lower_the_weighted_haircut(lots: int, rows: list[tuple[int, int]]) -> None:
+    # sum of lots^2 / profit over winners; two lots, because each part is within one of its exact share
+    winners = [candidate(str(at), held, 10**6 * profit) for at, (held, profit) in enumerate(rows)]
+    result = deleverage(lots, 1, 1, winners)
+    parts = [0] * len(rows)
+    for each in result.reductions:
+        parts[int(each.account)] += each.lots
+    for giver, (_, profit) in enumerate(rows):
+        for taker, (held, other_profit) in enumerate(rows):
+            if giver != taker and parts[giver] > 1 and parts[taker] < held:
+                saved = Fraction(parts[giver] ** 2 - (parts[giver] - 2) ** 2, profit)
+                added = Fraction((parts[taker] + 2) ** 2 - parts[taker] ** 2, other_profit)
+                assert added >= saved
 
 
 @given(candidates=CANDIDATES, data=st.data(), **EVENT)

@@ -9,9 +9,11 @@ from engine.errors import InvalidReference
 from engine.risk.depth import Depth
 from engine.rules.auction import AuctionTerms
 from engine.units import E8
+from engine.waterfall.backstop import Participant
 from schemas.events.liquidations import AuctionOfferV1, LiquidationCommandV1
 from streams.executor import ExecutorOptions
 from streams.executor.auction import Bidder, bid_seconds
+from streams.executor.legs import UNLIMITED_E8
 from tests.streams.executor.world import (
     HOUR_US,
     MINUTE_US,
@@ -79,7 +81,9 @@ def test_beyond_its_depth_the_book_fills_in_part_and_the_rest_is_cancelled() -> 
 
 
 def test_the_backstop_takes_a_leg_at_exactly_its_price() -> None:
-    records = World(ExecutorOptions(backstop="fund")).offer(takeover("transfer_to_backstop"))
+    records = World(ExecutorOptions(backstops=(Participant("fund", 1, UNLIMITED_E8),))).offer(
+        takeover("transfer_to_backstop")
+    )
 
     assert {("alice", "sell", "19500"), ("fund", "buy", "19500")} == {
         (each.account, each.side, each.price) for each in fills_in(records)
@@ -88,13 +92,24 @@ def test_the_backstop_takes_a_leg_at_exactly_its_price() -> None:
 
 
 def test_the_backstop_refuses_what_it_has_no_room_for_and_remembers_over_a_restart() -> None:
-    world = World(ExecutorOptions(capacity=25_000.0))
+    world = World(ExecutorOptions(backstops=(Participant("backstop", 1, 25_000 * E8),)))
     world.offer(takeover("transfer_to_backstop"))
     options = world.options
     world.restarted(options)
     records = world.offer(takeover("transfer_to_backstop", command_id="b1", account="bob"))
 
     assert (["rejected"], ["capacity"], []) == (states(records), reasons(records), fills_in(records))
+
+
+def test_backstops_share_a_leg_and_a_full_one_leaves_its_part_to_the_others() -> None:
+    """A share of three against one; a book of 20,010 fits the second's limit of 4,000 by less than its quarter."""
+    makers = (Participant("big", 3, UNLIMITED_E8), Participant("small", 1, 4_000 * E8))
+    records = World(ExecutorOptions(backstops=makers)).offer(takeover("transfer_to_backstop"))
+
+    assert -E8 == traded_e8(records)
+    assert 20_000_000 == traded_e8(records, "small"), "its limit, to the nearest lot"
+    assert E8 == traded_e8(records, "small") + traded_e8(records, "big")
+    assert {"19500"} == {each.price for each in fills_in(records)}
 
 
 def test_deleveraging_closes_against_those_who_win_first_at_exactly_the_price() -> None:
