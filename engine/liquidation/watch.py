@@ -273,12 +273,7 @@ class AccountWatch:
 
     def _break(self, standings: list[_Standing], parameters: RiskParameters) -> list[_Standing]:
         """Let the breaker see how many accounts come into liquidation; if it is open, they are suspected instead."""
-        entries = {
-            standing.number
-            for standing in standings
-            if self._desk.take(standing.number).status in status.AT_LARGE
-            and standing.after not in status.AT_LARGE | {MarginStatus.SUSPECT}
-        }
+        entries = {standing.number for standing in standings if self._is_entry(standing)}
         if not self._suspicions.judge(len(entries), len(self._columns), parameters):
             return standings
         return [
@@ -287,6 +282,12 @@ class AccountWatch:
             else standing
             for standing in standings
         ]
+
+    def _is_entry(self, standing: _Standing) -> bool:
+        """Whether an account comes into liquidation, or would if the breaker let it."""
+        if self._desk.take(standing.number).status not in status.AT_LARGE or standing.after in status.AT_LARGE:
+            return False
+        return standing.after is not MarginStatus.SUSPECT or standing.doubts == {PriceDoubt.CROWDED}
 
     def _circumstances(self, book: AccountBook, parameters: RiskParameters, waits: frozenset[Action]) -> Circumstances:
         ladder, policy = book.ladder, parameters.policy

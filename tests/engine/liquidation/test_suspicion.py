@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -295,3 +296,35 @@ def test_as_many_as_the_move_explains_are_acted_upon_at_once() -> None:
 def test_fewer_than_the_floor_never_trip_it() -> None:
     made = crowd(breaker_floor=30)
     assert commands(made.step([surface(0.01, 1, 900)]))
+
+
+# A worker that starts.
+
+
+def test_the_first_tick_after_a_restart_is_measured_against_the_last_before_it() -> None:
+    """An hour passed, in which four and a half per cent would not be unusual; fourteen are."""
+    before = World()
+    last = mark("BTC-PERP", 20_000, 500, START_US + SECOND_US, agreeing=1)
+    before.step(last)
+    book = before.engine.book("a")
+    assert book is not None
+    for price, after in ((17_190, S.SUSPECT), (19_300, S.HEALTHY)):
+        made = engine(TERMS)
+        made.step([last])
+        made.load(deepcopy(book))
+        made.step([])
+        made.step([mark("BTC-PERP", price, 501, START_US + 3_600 * SECOND_US, agreeing=1)])
+        judged = made.book("a")
+        assert judged is not None and after is judged.status
+
+
+def test_who_fell_short_in_crowds_while_nobody_looked_waits_once() -> None:
+    made = crowd()
+    books = [made.book(account) for account in CROWD]
+    late = engine(made.parameters)
+    late.step([surface(0.01, 1, 900)])
+    for book in books:
+        assert book is not None
+        late.load(deepcopy(book))
+    assert [S.SUSPECT] * 30 == moves(late.step([]))
+    assert 30 == len(moves(late.step([surface(0.01, 11.1, 901)])))

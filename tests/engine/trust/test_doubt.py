@@ -12,7 +12,7 @@ from engine.reference.liquidation_policy import LiquidationPolicy
 from engine.risk.margin import account_risk
 from engine.trust.doubt import Doubts
 from engine.units import PPM
-from tests.builders import PRICES, Amount, e8, engine, mark, marks, parameters, reference
+from tests.builders import PRICES, START_US, Amount, e8, engine, mark, marks, parameters, reference
 
 TERMS = parameters(policy=LiquidationPolicy())
 
@@ -45,7 +45,7 @@ def uncertain(**confidence: Amount) -> Doubts:
 def surplus(portfolio: Portfolio, weight_ppm: int = PPM, **prices: Amount) -> float:
     """Equity less maintenance margin at other marks, by an engine of its own."""
     made: MarginEngine = engine(TERMS)
-    made.step(marks(version=200, **prices))
+    made.step(marks(200, START_US, **prices))
     risk = account_risk((portfolio,), made.market(), TERMS)
     return float(risk.equity_A[0]) * PPM - weight_ppm * float(risk.maintenance_margin_A[0])
 
