@@ -141,8 +141,10 @@ class PriceGuard:
         candidate = _next_mark(feed.mark, newest, agreeing)
         if feed.mark is not None and self._is_repetition(feed, feed.mark, candidate):
             return None
-        if feed.mark is not None and candidate.price_e8 != feed.mark.price_e8:
-            feed.lone_move_us = candidate.mark_time_us if len(agreeing) == 1 else None
+        if len(agreeing) > 1:
+            feed.lone_move_us = None
+        elif feed.mark is not None and candidate.price_e8 != feed.mark.price_e8:
+            feed.lone_move_us = candidate.mark_time_us
         feed.mark = candidate
         return candidate
 

@@ -6,6 +6,8 @@ from copy import deepcopy
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine import MarginEngine
 from engine.commands import LiquidationCommand, StatusChanged, StepResult, WithdrawalDecided
@@ -328,3 +330,30 @@ def test_who_fell_short_in_crowds_while_nobody_looked_waits_once() -> None:
         late.load(deepcopy(book))
     assert [S.SUSPECT] * 30 == moves(late.step([]))
     assert 30 == len(moves(late.step([surface(0.01, 11.1, 901)])))
+
+
+# Never for ever.
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(100, 1_500), st.integers(15_100, 17_200), st.integers(0, 3_000), st.sampled_from((1, 1, 2))
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_who_stays_short_is_acted_upon_at_the_deadline_whatever_the_prices_do(
+    rows: list[tuple[int, int, int, int]],
+) -> None:
+    world, second = World(), 0.0
+    since: float | None = None
+    for after_ms, price, confidence, agreeing in [*rows, (2_100, 17_000, 3_000, 1), (2_100, 16_000, 3_000, 1)]:
+        second += after_ms / 1_000
+        world.mark(price, second, agreeing=agreeing, confidence=confidence)
+        since = second if since is None else since
+        assert world.status in (S.SUSPECT, S.LIQUIDATING, S.BACKSTOP)
+        assert S.SUSPECT is not world.status or second - since <= POLICY.suspect_us_max / SECOND_US
+    assert S.SUSPECT is not world.status
