@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.outcomes import Anomaly, MarginStatus, Outcome, Refusal
+from engine.reference.gap_policy import GapLayer
 from engine.reference.liquidation_policy import AuctionSchedule
 
 
@@ -251,6 +252,30 @@ class MarginSnapshot:
     versions: Versions
 
 
+@dataclass(frozen=True, slots=True)
+class JumpShortfall:
+    """What the accounts of a shard would owe beyond all they have after one jump, in numeraire: in all, how many of
+    them, and the largest ones, falling."""
+
+    jump: str
+    total: float
+    accounts: int
+    largest: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GapAtRisk:
+    """Gap-at-risk of one shard, gathered along a sweep; best effort like a snapshot. ``accounts`` were looked at, of
+    which ``unpriced`` lack a mark and are missing from the sums. ``versions`` are those of the marks used."""
+
+    shard: int
+    accounts: int
+    unpriced: int
+    jumps: tuple[JumpShortfall, ...]
+    layers: tuple[GapLayer, ...]
+    versions: Versions
+
+
 AccountCommand = (
     LiquidationCommand
     | LiquidationDecision
@@ -262,7 +287,7 @@ AccountCommand = (
 )
 """Commands that must not be lost: they pass through the outbox of their account's row."""
 
-Command = AccountCommand | MarginSnapshot
+Command = AccountCommand | MarginSnapshot | GapAtRisk
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +303,7 @@ class StepResult:
     rows: Mapping[int, tuple[bytes, ...]]
     commands: tuple[tuple[str, AccountCommand], ...]
     snapshots: tuple[MarginSnapshot, ...]
+    gaps: tuple[GapAtRisk, ...] = ()
 
     @property
     def touched(self) -> tuple[str, ...]:

@@ -155,6 +155,7 @@ class MarginEngine:
             rows=self._rows(touched, findings.changed),
             commands=(*self._commands, *findings.commands),
             snapshots=self._sweep.snapshots(swept),
+            gaps=self._sweep.gaps(swept),
         )
 
     def load(self, book: AccountBook, shard: int = 0) -> None:

@@ -21,6 +21,7 @@ from schemas.events.collateral import CollateralV1
 from schemas.events.control import LiquidationControlV1
 from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
+from schemas.events.gap_at_risk import GapAtRiskV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
 from schemas.events.margin_events import MarginEventV1
 from schemas.events.prices import MarkV1, PriceV1
@@ -39,14 +40,15 @@ CONTRACTS: Mapping[str, object] = MappingProxyType(
         "LiquidationControlV1": LiquidationControlV1,
         "LiquidationCommandV1": LiquidationCommandV1,
         "MarginEventV1": MarginEventV1,
+        "GapAtRiskV1": GapAtRiskV1,
         "DeadLetterV1": DeadLetterV1,
     }
 )
 """Every contract a topic may carry, by name: a struct, or a union of structs told apart by ``type``."""
 
-COMPUTED_KEYS = frozenset({"type:id", "scope:target", "address"})
-"""Keys that are not one field: kind and id of reference data; scope and id of a control (``global`` has none); topic,
-partition and offset of a dead letter."""
+COMPUTED_KEYS = frozenset({"type:id", "scope:target", "partition", "address"})
+"""Keys that are not one field: kind and id of reference data; scope and id of a control (``global`` has none); a
+partition's number; topic, partition and offset of a dead letter."""
 
 Names = Annotated[tuple[str, ...], Meta(min_length=1)]
 

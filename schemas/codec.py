@@ -21,6 +21,7 @@ from schemas.events.collateral import CollateralV1
 from schemas.events.control import HOLD_US_MAX, LiquidationControlV1
 from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
+from schemas.events.gap_at_risk import GapAtRiskV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
 from schemas.events.margin_events import MarginEventV1
 from schemas.events.prices import MarkV1, PriceV1
@@ -44,6 +45,7 @@ Record = (
     | LiquidationControlV1
     | LiquidationCommandV1
     | MarginEventV1
+    | GapAtRiskV1
     | DeadLetterV1
 )
 """A decoded record of any topic."""
@@ -161,6 +163,7 @@ _KEYS: dict[type, Callable[..., str]] = {
     CollateralAssetV1: lambda record: f"collateral_asset:{record.asset}",
     RiskParametersV1: lambda record: f"risk_parameters:{record.version}",
     LiquidationControlV1: _control_key,
+    GapAtRiskV1: lambda record: str(record.partition),
     DeadLetterV1: _address,
 }
 

@@ -85,12 +85,14 @@ class BatchEffects:
     """What the shell has to do after a step: write these rows, publish these messages.
 
     ``dirty`` are account ids by partition. ``dead_letters`` are those of records that no row knows; those of known
-    accounts are in their rows' outbox. ``bad`` are the reasons of all bad records by offset.
+    accounts are in their rows' outbox. ``reports`` are about many accounts at once. ``bad`` are the reasons of all bad
+    records by offset.
     """
 
     dirty: Mapping[int, Sequence[bytes]]
     dead_letters: list[DeadLetterV1]
     snapshots: list[OutboxEntry]
+    reports: list[OutboxEntry] = field(default_factory=list)
     bad: dict[int, str] = field(default_factory=dict)
 
 
@@ -274,7 +276,8 @@ class RiskRunner:
             assert partition is not None, "commands are made for accounts of this worker"
             topic, key, struct = to_wire(command, self._epoch(partition))
             self.outbox.add(owner, OutboxEntry(topic, key, encode(struct)))
-        return BatchEffects(result.rows, [], [self._snapshot(snapshot) for snapshot in result.snapshots])
+        reports = [OutboxEntry(topic, key, encode(struct)) for topic, key, struct in map(to_wire, result.gaps)]
+        return BatchEffects(result.rows, [], [self._snapshot(snapshot) for snapshot in result.snapshots], reports)
 
     def _snapshot(self, snapshot: MarginSnapshot) -> OutboxEntry:
         topic, key, struct = to_wire(snapshot)

@@ -216,9 +216,9 @@ class RiskWorker:
         return self.rows, self.broadcast
 
     async def _send_snapshots(self, effects: BatchEffects) -> None:
-        for snapshot in effects.snapshots:
-            # Best effort by contract: a lost snapshot is followed by the next.
-            await self._publisher.send(snapshot)
+        for message in (*effects.snapshots, *effects.reports):
+            # Best effort by contract: a lost one is followed by the next.
+            await self._publisher.send(message)
 
     def _mark(self, effects: BatchEffects) -> None:
         for partition, accounts in effects.dirty.items():

@@ -7,7 +7,8 @@ An account is looked at when it had an event of its own, when the market has mov
 (``engine.liquidation.lookout``), when its deadline (an open command's, a hold's) passed, and when parameters or
 collateral terms changed. An account that no band describes, because it is being liquidated or waits for a price to be
 refreshed, is restless: it is looked at whenever a mark it is exposed to changes, and every second of engine time if it
-holds options. Looking at more accounts than that would find nothing.
+holds options or is suspected. Looking at more accounts than that would find nothing. What is doubtful about an account
+(``engine.liquidation.suspicion``) may end by time alone, so that is a deadline too.
 
 Trail: before it ``engine.margin_engine``, after it ``engine.risk.verdicts`` and ``engine.liquidation.status``.
 """

@@ -263,6 +263,38 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
 ORDER BY (src_topic, src_partition, src_offset);
 
+CREATE TABLE IF NOT EXISTS gap_at_risk
+(
+    `src_topic`          String,
+    `src_partition`      Int32,
+    `src_offset`         Int64,
+    `ts_us`              Int64,
+    `key`                String,
+    `raw`                String,
+    `valid`              UInt8,
+    `error`              String,
+    `event_id`           String,
+    `account_partition`  Int64,
+    `accounts`           Int64,
+    `unpriced`           Int64,
+    `jumps`              Array(String),
+    `totals`             Array(Float64),
+    `short_accounts`     Array(Int64),
+    `layers`             Array(String),
+    `capacities`         Array(Decimal(38, 18)),
+    `mark_version`       Int64,
+    `reference_version`  Int64,
+    `settlement_version` Int64,
+    `control_version`    Int64,
+    `parameters_version` Int64,
+    `time_us`            Int64,
+    `applied_topics`     Array(String),
+    `applied_offsets`    Array(Int64)
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
+ORDER BY (src_topic, src_partition, src_offset);
+
 CREATE TABLE IF NOT EXISTS dead_letters
 (
     `src_topic`        String,

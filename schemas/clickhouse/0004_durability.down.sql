@@ -2,6 +2,7 @@
 
 ALTER TABLE audit_progress RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE dead_letters RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
+ALTER TABLE gap_at_risk RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE margin_snapshots RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE position_settlements RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE withdrawal_decisions RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;

@@ -1,6 +1,7 @@
 -- requires: 22.3
 
 ALTER TABLE dead_letters DROP COLUMN IF EXISTS `ts`, DROP COLUMN IF EXISTS `record_time`;
+ALTER TABLE gap_at_risk DROP COLUMN IF EXISTS `ts`, DROP COLUMN IF EXISTS `time`;
 ALTER TABLE margin_snapshots DROP COLUMN IF EXISTS `ts`, DROP COLUMN IF EXISTS `time`;
 ALTER TABLE position_settlements DROP COLUMN IF EXISTS `ts`, DROP COLUMN IF EXISTS `time`;
 ALTER TABLE withdrawal_decisions DROP COLUMN IF EXISTS `ts`, DROP COLUMN IF EXISTS `time`;

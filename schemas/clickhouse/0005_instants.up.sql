@@ -50,6 +50,9 @@ ALTER TABLE position_settlements
 ALTER TABLE margin_snapshots
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
+ALTER TABLE gap_at_risk
+    ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
+    ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
 ALTER TABLE dead_letters
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `record_time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(record_time_us, 'UTC');

@@ -153,6 +153,12 @@ ALTER TABLE margin_snapshots
     MODIFY COLUMN `isolated_maintenance_margin` REMOVE CODEC,
     MODIFY COLUMN `time_us` REMOVE CODEC;
 
+ALTER TABLE gap_at_risk
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
 ALTER TABLE dead_letters
     MODIFY COLUMN `src_offset` REMOVE CODEC,
     MODIFY COLUMN `ts_us` REMOVE CODEC,

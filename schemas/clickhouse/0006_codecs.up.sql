@@ -154,6 +154,12 @@ ALTER TABLE margin_snapshots
     MODIFY COLUMN `isolated_maintenance_margin` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
 
+ALTER TABLE gap_at_risk
+    MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
+    MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
+    MODIFY COLUMN `raw` String CODEC(ZSTD(3)),
+    MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
+
 ALTER TABLE dead_letters
     MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
     MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),

@@ -103,6 +103,33 @@ class LiquidationPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     trust: TrustPolicyV1 = TrustPolicyV1()
 
 
+class JumpV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A jump of everything at once: relative moves (-0.3 is a fall of 30 %) of every underlying that ``moves`` does
+    not name, of those that it names (or of single feeds), and of all implied volatilities."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    others: Decimal
+    volatility: Decimal = "0"
+    moves: dict[Identifier, Decimal] = {}
+
+
+class GapLayerTermsV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Money committed before a loss reaches customers who did nothing wrong, in numeraire."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    capacity: UnsignedDecimal
+
+
+class GapPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which jumps the venue means to survive with which money (docs/gap-at-risk.md). Without ``jumps`` the standard
+    ones, with none of them nothing is computed. ``profit_withdrawals``: whether profit not realized may leave."""
+
+    jumps: Annotated[tuple[JumpV1, ...], Meta(max_length=64)] | None = None
+    layers: Annotated[tuple[GapLayerTermsV1, ...], Meta(max_length=20)] = ()
+    cover: Annotated[int, Meta(ge=1, le=100)] = 2
+    profit_withdrawals: bool = True
+
+
 class RiskParametersV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="risk_parameters"):
     """All risk parameters of the venue, in force from ``effective_us`` on; versions only rise."""
 
@@ -120,6 +147,7 @@ class RiskParametersV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     command_ttl_us: Micros
     snapshot_interval_us: Micros
     liquidation: LiquidationPolicyV1 = LiquidationPolicyV1()
+    gap: GapPolicyV1 = GapPolicyV1()
 
 
 ReferenceV1 = InstrumentV1 | CollateralAssetV1 | RiskParametersV1

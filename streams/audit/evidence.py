@@ -129,6 +129,15 @@ ORDER BY account, src_offset DESC
 LIMIT 1 BY account""",
 )
 
+LAST_GAPS: Final = Query(
+    "last_gaps",
+    "The newest gap-at-risk of every account partition.",
+    """SELECT account_partition, src_offset, raw
+FROM (SELECT account_partition, src_offset, raw FROM gap_at_risk FINAL WHERE valid = 1)
+ORDER BY account_partition, src_offset DESC
+LIMIT 1 BY account_partition""",
+)
+
 LAST_STATUS: Final = Query(
     "last_status",
     "The newest status change of every account.",
@@ -152,6 +161,7 @@ EVIDENCE: Final = {
         MARGIN_EVENT,
         LAST_SNAPSHOTS,
         LAST_STATUS,
+        LAST_GAPS,
     )
 }
 """Every query of this module by name."""

@@ -158,6 +158,29 @@ WHERE valid = 1 AND event_time_us >= {from_us:Int64} AND event_time_us < {to_us:
 ORDER BY src_offset""",
 )
 
+GAP_AT_RISK_BY_JUMP: Final = Query(
+    "gap_at_risk_by_jump",
+    "What customers would have owed beyond all they had after each jump, summed over account partitions, by hour: the"
+    " last figure of every partition in the hour.",
+    """SELECT toDateTime(intDiv(hour_us, 1000000), 'UTC') AS hour, jump, sum(total) AS shortfall, sum(short) AS accounts
+FROM
+(
+    SELECT
+        intDiv(time_us, 3600000000) * 3600000000 AS hour_us, account_partition, jump,
+        argMax(total, src_offset) AS total, argMax(short, src_offset) AS short
+    FROM
+    (
+        SELECT time_us, account_partition, src_offset, jump, total, short
+        FROM gap_at_risk FINAL
+        ARRAY JOIN jumps AS jump, totals AS total, short_accounts AS short
+        WHERE valid = 1 AND time_us >= {from_us:Int64} AND time_us < {to_us:Int64}
+    )
+    GROUP BY hour_us, account_partition, jump
+)
+GROUP BY hour, jump
+ORDER BY hour, shortfall DESC, jump""",
+)
+
 MARGIN_UTILIZATION_BY_HOUR: Final = Query(
     "margin_utilization_by_hour",
     "Initial margin over equity per account and hour: median, 95th percentile, and how many were above one.",
@@ -386,6 +409,7 @@ QUERIES: Final = _by_name(
         LIQUIDATION_OUTCOMES,
         ACCOUNT_TIMELINE,
         LIQUIDATION_HOLDS,
+        GAP_AT_RISK_BY_JUMP,
         LEAST_MARGIN_EXCESS,
         MARGIN_UTILIZATION_BY_HOUR,
         CAPITAL_BY_HOUR,

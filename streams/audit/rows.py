@@ -17,6 +17,7 @@ from schemas.events.collateral import CollateralV1
 from schemas.events.control import LiquidationControlV1
 from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
+from schemas.events.gap_at_risk import GapAtRiskV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1, VersionsV1
 from schemas.events.margin_events import (
     CertificateV1,
@@ -37,6 +38,7 @@ from streams.audit.tables import (
     DEAD_LETTERS,
     EXECUTION_ANOMALIES,
     FILLS,
+    GAP_AT_RISK,
     LIQUIDATION_ACKS,
     LIQUIDATION_CONTROLS,
     LIQUIDATION_DECISIONS,
@@ -355,6 +357,21 @@ def _margin_snapshot(record: MarginSnapshotV1) -> Row:
     )
 
 
+def _gap_at_risk(record: GapAtRiskV1) -> Row:
+    return (
+        record.event_id,
+        record.partition,
+        record.accounts,
+        record.unpriced,
+        [jump.jump for jump in record.jumps],
+        [jump.total for jump in record.jumps],
+        [jump.accounts for jump in record.jumps],
+        [layer.name for layer in record.layers],
+        [Decimal(layer.capacity) for layer in record.layers],
+        *_versions(record.versions),
+    )
+
+
 def _figures(figures: FiguresV1) -> Row:
     return (
         figures.equity,
@@ -454,5 +471,6 @@ _EXTRACTORS: Final[Mapping[type[Record], tuple[Table, Callable[[Any], Row]]]] = 
     WithdrawalDecidedV1: (WITHDRAWAL_DECISIONS, _withdrawal_decision),
     PositionSettledV1: (POSITION_SETTLEMENTS, _position_settlement),
     MarginSnapshotV1: (MARGIN_SNAPSHOTS, _margin_snapshot),
+    GapAtRiskV1: (GAP_AT_RISK, _gap_at_risk),
     DeadLetterV1: (DEAD_LETTERS, _dead_letter),
 }

@@ -293,6 +293,21 @@ MARGIN_SNAPSHOTS: Final = Table(
     ),
     kind="margin_snapshot",
 )
+GAP_AT_RISK: Final = Table(
+    "gap_at_risk",
+    "gap-at-risk",
+    (
+        *ADDRESS,
+        *_texts("event_id"),
+        *_integers("account_partition accounts unpriced"),
+        *_columns("Array(String)", "jumps"),
+        *_columns("Array(Float64)", "totals"),
+        *_columns("Array(Int64)", "short_accounts"),
+        *_columns("Array(String)", "layers"),
+        *_columns("Array(Decimal(38, 18))", "capacities"),
+        *_VERSIONS,
+    ),
+)
 DEAD_LETTERS: Final = Table(
     "dead_letters",
     "dead-letters",
@@ -322,6 +337,7 @@ TABLES: Final = (
     POSITION_SETTLEMENTS,
     MARGIN_SNAPSHOTS,
     EXECUTION_ANOMALIES,
+    GAP_AT_RISK,
     DEAD_LETTERS,
 )
 """Every table of rows, in the fixed order in which a batch is inserted."""

@@ -20,6 +20,7 @@ from engine.commands import (
     Command,
     CommandKind,
     ExecutionAnomaly,
+    GapAtRisk,
     LiquidationCommand,
     LiquidationDecision,
     MarginSnapshot,
@@ -33,6 +34,7 @@ from engine.errors import InvariantBroken
 from engine.outcomes import MarginStatus
 from schemas.codec import Record, key_of, topic_of
 from schemas.events.collateral import CollateralV1
+from schemas.events.gap_at_risk import GapAtRiskV1, GapLayerV1, JumpShortfallV1
 from schemas.events.liquidations import AuctionOfferV1, LiquidationCommandV1, VersionsV1
 from schemas.events.margin_events import (
     BindingScenarioV1,
@@ -89,6 +91,8 @@ def _record(command: Command, epoch: int) -> Record:
             return _execution_anomaly(command)
         case MarginSnapshot():
             return _margin_snapshot(command)
+        case GapAtRisk():
+            return _gap_at_risk(command)
 
 
 def _liquidation_command(command: LiquidationCommand, epoch: int) -> LiquidationCommandV1:
@@ -252,6 +256,29 @@ def _margin_snapshot(snapshot: MarginSnapshot) -> MarginSnapshotV1:
         figures=_figures(snapshot.account, snapshot.figures),
         greeks=greeks,
         versions=_versions(versions),
+    )
+
+
+def _gap_at_risk(gap: GapAtRisk) -> GapAtRiskV1:
+    owner = f"partition {gap.shard}"
+    jumps = tuple(
+        JumpShortfallV1(
+            jump=each.jump,
+            total=_finite(owner, each.jump, each.total),
+            accounts=each.accounts,
+            largest=tuple(_finite(owner, each.jump, value) for value in each.largest),
+        )
+        for each in gap.jumps
+    )
+    return GapAtRiskV1(
+        v=1,
+        event_id=_event_id("gap_at_risk", gap.shard, gap.versions.mark_version, gap.versions.time_us),
+        partition=gap.shard,
+        accounts=gap.accounts,
+        unpriced=gap.unpriced,
+        jumps=jumps,
+        layers=tuple(GapLayerV1(name=layer.name, capacity=e8_text(layer.capacity_e8)) for layer in gap.layers),
+        versions=_versions(gap.versions),
     )
 
 

@@ -33,6 +33,7 @@ from engine.events import (
     VolatilityNode,
 )
 from engine.reference.collateral_assets import CollateralAsset
+from engine.reference.gap_policy import STANDARD_JUMPS, GapLayer, GapPolicy, Jump
 from engine.reference.instruments import Instrument, InstrumentKind
 from engine.reference.liquidation_policy import AuctionSchedule, LiquidationPolicy
 from engine.reference.parameters import RiskParameters, TailScenario, UnderlyingParameters
@@ -47,7 +48,9 @@ from schemas.events.liquidations import LiquidationAckV1
 from schemas.events.prices import MarkV1, VolatilityNodeV1
 from schemas.events.reference import (
     CollateralAssetV1,
+    GapPolicyV1,
     InstrumentV1,
+    JumpV1,
     LiquidationPolicyV1,
     ReferenceV1,
     RiskParametersV1,
@@ -279,6 +282,7 @@ def to_parameters(record: RiskParametersV1) -> RiskParameters:
             command_ttl_us=record.command_ttl_us,
             snapshot_interval_us=record.snapshot_interval_us,
             policy=_policy(record.liquidation),
+            gap=_gap_policy(record.gap),
         )
     except InvalidReference as error:
         raise _invalid(error) from error
@@ -318,6 +322,21 @@ def _trust(terms: TrustPolicyV1) -> TrustPolicy:
         breaker_prior_ppm=to_ppm(terms.breaker_prior, "liquidation.trust.breaker_prior"),
         breaker_us=terms.breaker_us,
         shadow_us=terms.shadow_us,
+    )
+
+
+def _gap_policy(terms: GapPolicyV1) -> GapPolicy:
+    jumps = STANDARD_JUMPS if terms.jumps is None else tuple(map(_jump, terms.jumps))
+    layers = tuple(GapLayer(layer.name, to_e8(layer.capacity, "gap.layers.capacity")) for layer in terms.layers)
+    return GapPolicy(jumps, layers, terms.cover, terms.profit_withdrawals)
+
+
+def _jump(terms: JumpV1) -> Jump:
+    return Jump(
+        name=terms.name,
+        others_ppm=to_ppm(terms.others, "gap.jumps.others"),
+        volatility_ppm=to_ppm(terms.volatility, "gap.jumps.volatility"),
+        moves_ppm=tuple((name, to_ppm(move, f"gap.jumps.moves.{name}")) for name, move in sorted(terms.moves.items())),
     )
 
 

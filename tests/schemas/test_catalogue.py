@@ -35,7 +35,7 @@ def test_account_topics_are_co_partitioned_and_the_others_are_not() -> None:
 
 def test_every_topic_others_write_to_has_dead_letters() -> None:
     own = {name for name, topic in load_catalogue().items() if topic.dead_letters is None}
-    assert {"liquidations", "margin-events", "dead-letters"} == own
+    assert {"liquidations", "margin-events", "gap-at-risk", "dead-letters"} == own
 
 
 def test_compacted_topics_hold_state_by_key() -> None:
