@@ -131,6 +131,8 @@ class MarkPrice:
     """A guarded price. ``version`` is its offset on the marks topic: the price version that decisions name.
 
     The funding indices accumulate rate x price (linear) and rate / price (inverse) over time, in 10^-12 units.
+    ``confidence_e8`` is the half-width of the interval that the agreeing quotes and their own intervals span.
+    ``agreeing`` is how many sources agreed; None where nobody counts, and the price is taken as confirmed.
     """
 
     version: int
@@ -141,6 +143,7 @@ class MarkPrice:
     funding_index_linear_e12: int
     funding_index_inverse_e12: int
     mark_time_us: int
+    agreeing: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -363,7 +363,7 @@ class MarginEngine:
             self._market.view(),
             self._market.parameters,
             in_liquidation=in_liquidation(book.status),
-        )
+        ) or self._watch.withdrawal_refusal(book, event.asset, event.amount_e8)
         if refusal is None:
             collateral.apply_withdrawal(book, event)
         versions = self._market.versions(book.applied)

@@ -52,7 +52,9 @@ class GuardSettings:
 
     ``quote_age_us_max``: an older quote no longer counts. ``deviation_ppm_max``: a quote further from the median does
     not agree. ``jump_ppm_max``: a larger move between two marks must persist. ``hold_us_max``: the deadline of every
-    hold. ``mark_interval_us_max``: an unchanged price is repeated this often, so that its age stays known.
+    hold. ``mark_interval_us_max``: an unchanged price is repeated this often, so that its age stays known; one that a
+    lone source has moved is repeated with every quote until it has stood that long, so that the deadlines of those who
+    doubt it can pass.
     """
 
     quote_age_us_max: int = 120_000_000
@@ -67,6 +69,7 @@ class _Feed:
     quotes: dict[str, Quote] = field(default_factory=dict)
     mark: GuardedPrice | None = None
     held_since_us: int | None = None
+    lone_move_us: int | None = None
 
 
 class PriceGuard:
@@ -83,8 +86,11 @@ class PriceGuard:
     def offer(self, quote: Quote) -> GuardedPrice | None:
         """Take one quote; return the new price if the feed now has one worth publishing.
 
-        A quote that is not newer than the last one of its source changes nothing, so that a replay is harmless.
+        A quote that is not newer than the last one of its source changes nothing, so that a replay is harmless. A price
+        that is not positive is none.
         """
+        if quote.price_e8 <= 0:
+            return None
         feed = self._feeds.setdefault(quote.feed, _Feed())
         known = feed.quotes.get(quote.source)
         if known is not None and known.source_time_us >= quote.source_time_us:
@@ -133,18 +139,29 @@ class PriceGuard:
             return None
         newest = max(agreeing, key=lambda quote: (quote.source_time_us, quote.source))
         candidate = _next_mark(feed.mark, newest, agreeing)
-        if feed.mark is not None and self._is_repetition(feed.mark, candidate):
+        if feed.mark is not None and self._is_repetition(feed, feed.mark, candidate):
             return None
+        if len(agreeing) > 1:
+            feed.lone_move_us = None
+        elif feed.mark is not None and candidate.price_e8 != feed.mark.price_e8:
+            feed.lone_move_us = candidate.mark_time_us
         feed.mark = candidate
         return candidate
 
-    def _is_repetition(self, mark: GuardedPrice, candidate: GuardedPrice) -> bool:
-        unchanged = (mark.price_e8, mark.volatility, mark.funding_rate_e12) == (
+    def _is_repetition(self, feed: _Feed, mark: GuardedPrice, candidate: GuardedPrice) -> bool:
+        """Whether it says nothing new. That a price became less certain is news, and so is who stands behind it."""
+        unchanged = (mark.price_e8, mark.volatility, mark.funding_rate_e12, mark.sources) == (
             candidate.price_e8,
             candidate.volatility,
             candidate.funding_rate_e12,
+            candidate.sources,
         )
-        return unchanged and candidate.mark_time_us - mark.mark_time_us < self._settings.mark_interval_us_max
+        if not unchanged or candidate.confidence_e8 > mark.confidence_e8:
+            return False
+        interval_us = self._settings.mark_interval_us_max
+        if feed.lone_move_us is not None and candidate.mark_time_us - feed.lone_move_us < interval_us:
+            return candidate.mark_time_us == mark.mark_time_us
+        return candidate.mark_time_us - mark.mark_time_us < interval_us
 
 
 def _median(quotes: Sequence[Quote]) -> int:

@@ -31,6 +31,7 @@ from engine.reference.collateral_assets import CollateralAsset
 from engine.reference.instruments import Instrument, InstrumentKind
 from engine.reference.liquidation_policy import LiquidationPolicy
 from engine.reference.parameters import RiskParameters, TailScenario, UnderlyingParameters
+from engine.reference.trust_policy import TrustPolicy
 from engine.units import DAY_US, E8
 
 START_US = 1_700_000_000_000_000
@@ -98,8 +99,9 @@ PRICES: dict[str, Amount] = {
 }
 
 
-AT_ONCE = LiquidationPolicy(cancel_us_max=0, cooldown_us=0)
-"""Positions are closed at once and round after round: no orders to cancel, no rest."""
+AT_ONCE = LiquidationPolicy(cancel_us_max=0, cooldown_us=0, trust=TrustPolicy(age_sigmas=0, shadow_us=0))
+"""Positions are closed at once and round after round: no orders to cancel, no rest, no doubt about old marks and new
+parameters."""
 
 
 def parameters(version: int = 1, **changes: object) -> RiskParameters:
@@ -133,10 +135,12 @@ def mark(
     time_us: int = START_US,
     linear_e12: int = 0,
     inverse_e12: int = 0,
+    confidence: Amount = 0,
+    agreeing: int | None = None,
 ) -> MarkPrice:
     """A mark; the underlying's feed carries the surface."""
     surface = SURFACE if feed == "BTC" else ()
-    return MarkPrice(version, feed, e8(price), 0, surface, linear_e12, inverse_e12, time_us)
+    return MarkPrice(version, feed, e8(price), e8(confidence), surface, linear_e12, inverse_e12, time_us, agreeing)
 
 
 def marks(version: int = 0, time_us: int = START_US, **prices: Amount) -> list[Event]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from engine.books.control_book import ControlBook
+from engine.books.mark_history import MarkHistory
 from engine.commands import Versions
 from engine.controls import Controls
 from engine.events import (
@@ -39,8 +40,11 @@ class MarketBook:
         self.instruments: dict[str, Instrument] = {}
         self.assets: dict[str, CollateralAsset] = {}
         self.marks: dict[str, MarkPrice] = {}
+        self.history = MarkHistory()
         self.settlements: dict[str, Settlement] = {}
         self.parameters: RiskParameters | None = None
+        self.parameters_before: RiskParameters | None = None
+        self.parameters_since_us = 0
         self.time_us = 0
         self.mark_version = NO_VERSION
         self.reference_version = NO_VERSION
@@ -48,6 +52,7 @@ class MarketBook:
         self._controls = ControlBook()
         self._asset_versions: dict[str, int] = {}
         self._parameter_sets: dict[int, RiskParameters] = {}
+        self._learned_us: dict[int, int] = {}
         self._view: Market | None = None
 
     def versions(self, offsets: Mapping[str, int]) -> Versions:
@@ -86,6 +91,7 @@ class MarketBook:
             return rejected(Rejection.AMOUNT_OUT_OF_RANGE, "price", "must be positive")
         self.marks[mark.feed] = mark
         self.time_us = max(self.time_us, mark.mark_time_us)
+        self.history.note(mark, self.time_us)
         self._put_parameters_in_force()
         self._view = None
         return APPLIED
@@ -139,6 +145,7 @@ class MarketBook:
         if parameters.version <= newest:
             return rejected(Rejection.VERSION_NOT_NEWER, "version", f"{newest} is known already")
         self._parameter_sets[parameters.version] = parameters
+        self._learned_us[parameters.version] = self.time_us
         self._put_parameters_in_force()
         return APPLIED
 
@@ -202,7 +209,12 @@ class MarketBook:
         return sorted(listed & covered - parameters.underlyings.keys())
 
     def _put_parameters_in_force(self) -> None:
-        """The newest version whose effective time has come."""
-        effective = [version for version, known in self._parameter_sets.items() if known.effective_us <= self.time_us]
-        if effective:
-            self.parameters = self._parameter_sets[max(effective)]
+        """The newest version whose effective time has come, and that before it. A version that became known later than
+        it says it is effective is in force since then."""
+        known = self._parameter_sets
+        effective = sorted(version for version, terms in known.items() if terms.effective_us <= self.time_us)
+        if effective and self.parameters is not known[effective[-1]]:
+            newest = effective[-1]
+            self.parameters = known[newest]
+            self.parameters_before = known[effective[-2]] if len(effective) > 1 else None
+            self.parameters_since_us = max(self.parameters.effective_us, self._learned_us[newest])

@@ -24,8 +24,9 @@ threshold moves nobody to and fro.
 
 Stale marks. While a mark that the account depends on is older than ``mark_age_us_max``, the account may be called and
 released from a call, but it neither enters liquidation nor moves in it. That ends when the mark is refreshed or at
-``HOLD_AGE_FACTOR`` times that age, whichever comes first; from then on the last mark is acted upon. An account without
-figures, because a mark has never been seen, stays as it is.
+``HOLD_AGE_FACTOR`` times that age, whichever comes first; from then on the last mark is acted upon. What else waits for
+better prices is in the table of ``engine.trust.actions``. An account without figures, because a mark has never been
+seen, stays as it is.
 
 Comparisons are by products with rates in ppm, never by ratios, so that a requirement of zero needs no special case.
 """
@@ -173,7 +174,8 @@ class Circumstances:
     """What beside figures decides where an account goes.
 
     ``stale``: it depends on a mark too old to act upon. ``doubtful``: the uncertainty of prices alone may explain that
-    equity is below maintenance margin, and there is time left to find out. ``halted``: commands for it are stopped.
+    equity is below maintenance margin, and there is time left to find out. ``handing_waits``: that it is beyond closing
+    rests on a jump of prices that nobody has confirmed yet. ``halted``: commands for it are stopped.
     ``commands_open``, ``round_made`` (since it came to this status), ``offered`` (its book, to everybody), ``rested``,
     ``fruitless``: where its case stands.
     ``flat``: it has no position that can be traded.
@@ -181,6 +183,7 @@ class Circumstances:
 
     stale: bool = False
     doubtful: bool = False
+    handing_waits: bool = False
     halted: bool = False
     commands_open: bool = False
     round_made: bool = False
@@ -203,9 +206,9 @@ def conditions(
     if at.stale:
         return frozenset(found)
     found |= _breach(equity, maintenance_margin, parameters, at)
-    if equity >= maintenance_margin:
+    if equity >= maintenance_margin or (at.flat and equity >= 0):
         found.add(Condition.SOUND)
-    if is_beyond_closing(equity, maintenance_margin, parameters):
+    if _is_to_be_handed_over(equity, maintenance_margin, parameters, at):
         found.add(Condition.BEYOND_CLOSING)
         if not at.offered:
             found.add(Condition.FURTHER_BEYOND_CLOSING)
@@ -266,10 +269,17 @@ def _buffers(equity: float, initial_margin: float, parameters: RiskParameters) -
     return found
 
 
+def _is_to_be_handed_over(
+    equity: float, maintenance_margin: float, parameters: RiskParameters, at: Circumstances
+) -> bool:
+    return is_beyond_closing(equity, maintenance_margin, parameters) and not at.handing_waits
+
+
 def _breach(equity: float, maintenance_margin: float, parameters: RiskParameters, at: Circumstances) -> set[Condition]:
     """The one way into liquidation that is open, if there is a breach."""
     if at.flat:
-        return {Condition.LOST} if equity < 0 and not at.commands_open else set()
+        lost = Condition.BREACH_IN_DOUBT if at.doubtful else Condition.LOST
+        return {lost} if equity < 0 and not at.commands_open else set()
     if equity >= maintenance_margin:
         return set()
     if at.doubtful:
@@ -278,7 +288,7 @@ def _breach(equity: float, maintenance_margin: float, parameters: RiskParameters
         return {Condition.BREACH_HALTED}
     if parameters.policy.cancel_us_max:
         return {Condition.BREACH_WITH_ORDERS}
-    if is_beyond_closing(equity, maintenance_margin, parameters):
+    if _is_to_be_handed_over(equity, maintenance_margin, parameters, at):
         return {Condition.BREACH_BEYOND_CLOSING}
     return {Condition.BREACH}
 
@@ -293,7 +303,7 @@ def _with_nothing_open(
     found = {Condition.READY}
     if at.halted:
         found.add(Condition.HALTED)
-    if is_beyond_closing(equity, maintenance_margin, parameters):
+    if _is_to_be_handed_over(equity, maintenance_margin, parameters, at):
         found.add(Condition.READY_BEYOND_CLOSING)
     if at.round_made:
         found.add(Condition.ROUND_OVER)

@@ -7,7 +7,8 @@ An account is looked at when it had an event of its own, when the market has mov
 (``engine.liquidation.lookout``), when its deadline (an open command's, a hold's) passed, and when parameters or
 collateral terms changed. An account that no band describes, because it is being liquidated or waits for a price to be
 refreshed, is restless: it is looked at whenever a mark it is exposed to changes, and every second of engine time if it
-holds options. Looking at more accounts than that would find nothing.
+holds options or is suspected. Looking at more accounts than that would find nothing. What is doubtful about an account
+(``engine.liquidation.suspicion``) may end by time alone, so that is a deadline too.
 
 Trail: before it ``engine.margin_engine``, after it ``engine.risk.verdicts`` and ``engine.liquidation.status``.
 """
@@ -32,14 +33,17 @@ from engine.liquidation.closing import can_close, is_partly_held, may_close
 from engine.liquidation.decision import decide
 from engine.liquidation.lookout import Lookout
 from engine.liquidation.status import Circumstances, Condition
+from engine.liquidation.suspicion import Suspicions
 from engine.liquidation.timers import Timers
-from engine.outcomes import MarginStatus
+from engine.outcomes import MarginStatus, Refusal
 from engine.pricing.axes import Bools
 from engine.reference.parameters import RiskParameters
 from engine.risk.exposures import feeds_of
 from engine.risk.margin import margin_figures
 from engine.risk.revaluation import RiskFrame
 from engine.risk.verdicts import Verdicts
+from engine.risk.withdrawals import is_unencumbered, without
+from engine.trust.actions import Action, Answer, PriceDoubt, answer, waiting
 
 
 @dataclass(slots=True)
@@ -52,13 +56,20 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """One recomputed account that is not calm: what holds of it, and its next status."""
+    """One recomputed account that is not calm: its figures, what is doubtful about them and must therefore wait, what
+    else holds of it, and its next status."""
 
     number: int
     account: str
+    figures: tuple[float, float, float]
+    doubts: frozenset[PriceDoubt]
     at: Circumstances
     found: frozenset[Condition]
     after: MarginStatus
+
+    @property
+    def waits(self) -> frozenset[Action]:
+        return waiting(self.doubts)
 
 
 class AccountWatch:
@@ -69,6 +80,7 @@ class AccountWatch:
         self._desk = desk
         self._market = market
         self._lookout = Lookout(columns, market)
+        self._suspicions = Suspicions(market)
         self._restless = AccountIndex()
         self._timers = Timers()
         self._noted: list[Int32s] = []
@@ -86,6 +98,7 @@ class AccountWatch:
     def note_mark(self, feed: str) -> None:
         """The mark of ``feed`` changed."""
         self._lookout.note_mark(feed)
+        self._suspicions.breaker.note_mark(feed)
         self._noted_few |= self._restless.accounts(feed)
 
     def note_time(self) -> None:
@@ -97,6 +110,7 @@ class AccountWatch:
     def note_everyone(self) -> None:
         """Parameters or terms changed: every figure may have moved."""
         self._lookout.note_terms()
+        self._suspicions.note_terms()
         self._noted.append(self._columns.numbers())
 
     def forget(self, numbers: Int32s) -> None:
@@ -116,6 +130,14 @@ class AccountWatch:
         if self._frame is None or self._frame.market is not market or self._frame.parameters is not parameters:
             self._frame = RiskFrame(market, parameters)
         return self._frame
+
+    def withdrawal_refusal(self, book: AccountBook, asset: str, amount_e8: int) -> Refusal | None:
+        """Whether doubts about prices forbid what ``engine.risk.withdrawals`` has granted."""
+        parameters = self._market.parameters
+        if parameters is None or is_unencumbered(book):
+            return None
+        doubts = self._suspicions.about_withdrawal(without(book, asset, amount_e8), parameters)
+        return Refusal.PRICE_UNAVAILABLE if answer(Action.WITHDRAW, doubts) is Answer.REFUSE else None
 
     def memory_bytes(self) -> int:
         """What the guard bands take."""
@@ -143,6 +165,7 @@ class AccountWatch:
             standings += self._recompute(numbers, found.calm, verdicts, parameters)
             numbers = np.unique(evicted)
         standings.sort(key=lambda standing: standing.account)
+        standings = self._break(standings, parameters)
         self._move(standings, parameters, findings)
         self._desk.put_back()
         return findings
@@ -222,17 +245,60 @@ class AccountWatch:
             if priced:
                 if equity < maintenance or status.in_liquidation(book.status):
                     held_until_us = self._held_until(number, parameters)
-                at = self._circumstances(book, parameters, stale=held_until_us is not None)
-                found = status.conditions(equity, initial, maintenance, parameters, at)
-                standings.append(_Standing(number, book.account, at, found, status.next_status(book.status, found)))
+                figures = (equity, initial, maintenance)
+                standings.append(self._stand(number, figures, self._doubts(book, figures, held_until_us), parameters))
             self._set_deadline(number, book, parameters, held_until_us)
         return standings
 
-    def _circumstances(self, book: AccountBook, parameters: RiskParameters, *, stale: bool) -> Circumstances:
+    def _stand(
+        self,
+        number: int,
+        figures: tuple[float, float, float],
+        doubts: frozenset[PriceDoubt],
+        parameters: RiskParameters,
+    ) -> _Standing:
+        book = self._desk.take(number)
+        at = self._circumstances(book, parameters, waiting(doubts))
+        found = status.conditions(*figures, parameters, at)
+        return _Standing(number, book.account, figures, doubts, at, found, status.next_status(book.status, found))
+
+    def _doubts(
+        self, book: AccountBook, figures: tuple[float, float, float], held_until_us: int | None
+    ) -> frozenset[PriceDoubt]:
+        if held_until_us is not None:
+            return frozenset({PriceDoubt.STALE})
+        equity, _, maintenance = figures
+        parameters = self._market.parameters
+        assert parameters is not None, "nobody is judged without parameters"
+        flat = equity < maintenance and not can_close(book, self._market.view())
+        return self._suspicions.found(book, equity, maintenance, parameters, flat=flat)
+
+    def _break(self, standings: list[_Standing], parameters: RiskParameters) -> list[_Standing]:
+        """Let the breaker see how many accounts come into liquidation; if it is open, they are suspected instead."""
+        entries = {standing.number for standing in standings if self._is_entry(standing)}
+        if not self._suspicions.judge(len(entries), len(self._columns), parameters):
+            return standings
+        return [
+            self._stand(standing.number, standing.figures, standing.doubts | {PriceDoubt.CROWDED}, parameters)
+            if standing.number in entries
+            else standing
+            for standing in standings
+        ]
+
+    def _is_entry(self, standing: _Standing) -> bool:
+        """Whether an account comes into liquidation, or would if the breaker let it."""
+        if self._desk.take(standing.number).status not in status.AT_LARGE or standing.after in status.AT_LARGE:
+            return False
+        return standing.after is not MarginStatus.SUSPECT or standing.doubts == {PriceDoubt.CROWDED}
+
+    def _circumstances(self, book: AccountBook, parameters: RiskParameters, waits: frozenset[Action]) -> Circumstances:
         ladder, policy = book.ladder, parameters.policy
+        first = Action.CANCEL_ORDERS if policy.cancel_us_max else Action.ENTER
         rests = book.status is not MarginStatus.LIQUIDATING or policy.cooldown_us > 0
         return Circumstances(
-            stale=stale,
+            stale=Action.CONTINUE in waits,
+            doubtful=first in waits,
+            handing_waits=Action.HAND_OVER in waits,
             halted=self._is_halted(book, parameters),
             commands_open=bool(book.open_commands),
             round_made=ladder.round_made and rests,
@@ -258,7 +324,8 @@ class AccountWatch:
         feeds = feeds_of(book, instruments, self._market.assets)
         held = (instruments.get(name) for name in book.positions)
         has_option = any(instrument is not None and instrument.kind.is_option for instrument in held)
-        return feeds | {TIME_FACTOR} if has_option else feeds
+        # The age of a mark, which may explain a breach, counts in seconds as that of an option does.
+        return feeds | {TIME_FACTOR} if has_option or book.status is MarginStatus.SUSPECT else feeds
 
     def _move(self, standings: list[_Standing], parameters: RiskParameters, findings: Findings) -> None:
         """Make the transitions and open the rounds that are due, account by account."""
@@ -279,7 +346,7 @@ class AccountWatch:
 
     def _is_to_be_released(self, book: AccountBook, standing: _Standing) -> bool:
         """Whether executors must hear that the account is cured: while they work, or on its way out."""
-        if book.status not in status.ACTIVE or book.ladder.released or standing.at.stale:
+        if book.status not in status.ACTIVE or book.ladder.released or Action.RELEASE in standing.waits:
             return False
         if not self._market.controls().permits(CommandKind.RELEASE, book.account):
             return False
@@ -290,7 +357,7 @@ class AccountWatch:
         """Whether a new round has to be opened."""
         if book.status not in status.ACTIVE or book.status is MarginStatus.COOLDOWN:
             return False
-        if book.open_commands or standing.at.stale or standing.at.halted:
+        if book.open_commands or standing.at.stale or standing.at.halted or standing.at.handing_waits:
             return False
         again = book.status is MarginStatus.LIQUIDATING and not parameters.policy.cooldown_us
         return again or not book.ladder.round_made
@@ -309,6 +376,9 @@ class AccountWatch:
         before, book.status = book.status, after
         book.status_changes += 1
         case.arrive(book, before, self._market.time_us, parameters)
+        if after is MarginStatus.SUSPECT:
+            book.ladder.wait_until_us = self._suspicions.until_us(standing.doubts, parameters)
+            self._restless.put(standing.number, self._factors(book))
         self._set_deadline(standing.number, book, parameters, None)
         versions = self._market.versions(book.applied)
         changed = StatusChanged(book.account, book.status_changes, before, book.status, figures, versions)
@@ -335,7 +405,8 @@ class AccountWatch:
         self, number: int, book: AccountBook, parameters: RiskParameters, held_until_us: int | None
     ) -> None:
         wait_us = book.ladder.wait_until_us if book.status in status.WAITING else None
-        deadlines = (case.next_expiry_us(book.open_commands, parameters), held_until_us, wait_us)
+        doubt_us = self._suspicions.look_again_us(book.status, self._restless.keys(number), parameters)
+        deadlines = (case.next_expiry_us(book.open_commands, parameters), held_until_us, wait_us, doubt_us)
         self._timers.put(number, min((at for at in deadlines if at is not None), default=None))
 
     def _held_until(self, number: int, parameters: RiskParameters) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import InvalidReference
+from engine.reference.trust_policy import DEFAULT_TRUST, TrustPolicy
 from engine.units import PPM
 
 
@@ -45,7 +46,7 @@ class LiquidationPolicy:
     ``fruitless_rounds_max`` of them, or below ``backstop_at`` times maintenance margin, the book goes to the backstop.
     Closing pays ``liquidation_fee`` of the traded value, at most what is left above the bankruptcy price. What would
     stay of a position below ``dust`` (numeraire) is closed with it. ``hedges`` are instruments that may be traded to
-    reduce risk where closing is dearer.
+    reduce risk where closing is dearer. ``trust`` is how far prices are believed.
     """
 
     watch_buffer_ppm: int = PPM
@@ -59,6 +60,7 @@ class LiquidationPolicy:
     dust_e8: int = 0
     hedges: tuple[str, ...] = ()
     auction: AuctionSchedule = DEFAULT_SCHEDULE
+    trust: TrustPolicy = DEFAULT_TRUST
 
     def __post_init__(self) -> None:
         if self.watch_buffer_ppm < PPM:

@@ -30,10 +30,9 @@ def withdrawal_refusal(
     """
     if amount_e8 > portfolio.balances.get(asset, 0):
         return Refusal.INSUFFICIENT_BALANCE
-    unencumbered = not portfolio.positions and min(portfolio.balances.values(), default=0) >= 0
-    if unencumbered:
+    if is_unencumbered(portfolio):
         return Refusal.ACCOUNT_IN_LIQUIDATION if in_liquidation else None
-    after = _without(portfolio, asset, amount_e8)
+    after = without(portfolio, asset, amount_e8)
     if parameters is None or not _fresh(portfolio, market, parameters):
         return Refusal.PRICE_UNAVAILABLE
     (figures,) = margin_figures((after,), market, parameters)
@@ -47,7 +46,13 @@ def withdrawal_refusal(
     return None
 
 
-def _without(portfolio: PortfolioLike, asset: str, amount_e8: int) -> Portfolio:
+def is_unencumbered(portfolio: PortfolioLike) -> bool:
+    """Whether it holds no positions and owes nothing."""
+    return not portfolio.positions and min(portfolio.balances.values(), default=0) >= 0
+
+
+def without(portfolio: PortfolioLike, asset: str, amount_e8: int) -> Portfolio:
+    """What is left of ``portfolio`` when ``amount_e8`` of ``asset`` is gone."""
     balances = dict(portfolio.balances)
     balances[asset] -= amount_e8
     positions = {

@@ -72,6 +72,20 @@ class AuctionScheduleV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     slow_us: Micros = 43_200_000_000
 
 
+class TrustPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far prices and new parameters are believed (docs/oracle-trust.md)."""
+
+    range_sigmas: Annotated[int, Meta(ge=1, le=1000)] = 4
+    age_sigmas: Annotated[int, Meta(ge=0, le=1000)] = 3
+    fresh_us: Micros = 30_000_000
+    jump_sigmas: Annotated[int, Meta(ge=1, le=1000)] = 8
+    breaker_floor: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 20
+    breaker_factor: Annotated[int, Meta(ge=1, le=1000)] = 4
+    breaker_prior: UnsignedDecimal = "0.1"
+    breaker_us: Micros = 10_000_000
+    shadow_us: Micros = 60_000_000
+
+
 class LiquidationPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The numbers of the liquidation ladder (docs/liquidation.md)."""
 
@@ -86,6 +100,7 @@ class LiquidationPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     dust: UnsignedDecimal = "0"
     hedges: tuple[Identifier, ...] = ()
     auction: AuctionScheduleV1 = AuctionScheduleV1()
+    trust: TrustPolicyV1 = TrustPolicyV1()
 
 
 class JumpV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -37,6 +37,7 @@ from engine.reference.gap_policy import STANDARD_JUMPS, GapLayer, GapPolicy, Jum
 from engine.reference.instruments import Instrument, InstrumentKind
 from engine.reference.liquidation_policy import AuctionSchedule, LiquidationPolicy
 from engine.reference.parameters import RiskParameters, TailScenario, UnderlyingParameters
+from engine.reference.trust_policy import TrustPolicy
 from engine.siphash import siphash
 from schemas.codec import Record, encode
 from schemas.errors import Reason, SchemaError
@@ -53,6 +54,7 @@ from schemas.events.reference import (
     LiquidationPolicyV1,
     ReferenceV1,
     RiskParametersV1,
+    TrustPolicyV1,
     UnderlyingParametersV1,
 )
 from schemas.events.settlements import SettlementV1
@@ -162,6 +164,7 @@ def to_mark(record: MarkV1, offset: int) -> MarkPrice:
         funding_index_linear_e12=to_e12(record.funding_index_linear, "funding_index_linear"),
         funding_index_inverse_e12=to_e12(record.funding_index_inverse, "funding_index_inverse"),
         mark_time_us=record.mark_time_us,
+        agreeing=len(record.sources),
     )
 
 
@@ -304,6 +307,21 @@ def _policy(terms: LiquidationPolicyV1) -> LiquidationPolicy:
             fast_us=schedule.fast_us,
             slow_us=schedule.slow_us,
         ),
+        trust=_trust(terms.trust),
+    )
+
+
+def _trust(terms: TrustPolicyV1) -> TrustPolicy:
+    return TrustPolicy(
+        range_sigmas=terms.range_sigmas,
+        age_sigmas=terms.age_sigmas,
+        fresh_us=terms.fresh_us,
+        jump_sigmas=terms.jump_sigmas,
+        breaker_floor=terms.breaker_floor,
+        breaker_factor=terms.breaker_factor,
+        breaker_prior_ppm=to_ppm(terms.breaker_prior, "liquidation.trust.breaker_prior"),
+        breaker_us=terms.breaker_us,
+        shadow_us=terms.shadow_us,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +75,40 @@ def test_an_unchanged_price_is_repeated_at_its_interval() -> None:
     guard = PriceGuard(GuardSettings(mark_interval_us_max=MINUTE_US))
     marks = offer(guard, *(quote("a", 100, minute / 4) for minute in range(13)))
     assert [0, MINUTE_US, 2 * MINUTE_US, 3 * MINUTE_US] == [mark.mark_time_us for mark in marks]
+
+
+def test_what_a_lone_source_has_moved_is_repeated_with_every_quote_until_it_has_stood() -> None:
+    guard = PriceGuard(GuardSettings(mark_interval_us_max=MINUTE_US))
+    offer(guard, quote("a", 100), quote("a", 101, 0.25))
+    repeated = offer(guard, *(quote("a", 101, minute / 4) for minute in range(2, 10)))
+    assert [2, 3, 4, 8] == [4 * mark.mark_time_us // MINUTE_US for mark in repeated]
+    assert [] != offer(guard, quote("a", 102, 3)), "moved again"
+    assert [] != offer(guard, quote("b", 102, 3.1)), "a second source is news"
+    assert [] == offer(guard, quote("a", 102, 3.2), quote("b", 102, 3.3))
+
+
+def test_a_price_that_becomes_less_certain_is_news_and_one_that_becomes_more_so_is_not() -> None:
+    guard = PriceGuard()
+    offer(guard, quote("a", 100), quote("b", 100, 0.01), quote("c", 100, 0.02))
+    (wider,) = offer(guard, quote("c", 102, 0.03))
+    assert (100 * E8, 2 * E8) == (wider.price_e8, wider.confidence_e8)
+    assert [] == offer(guard, quote("c", 101, 0.04))
+
+
+def test_confidence_spans_the_agreeing_quotes_and_their_own_intervals() -> None:
+    guard = PriceGuard()
+    quotes = [
+        replace(quote(source, price), confidence_e8=E8 // 2) for source, price in (("a", 99), ("b", 100), ("c", 120))
+    ]
+    marks = offer(guard, *quotes, quote("d", 100, 0.1))
+    assert (100 * E8, E8 + E8 // 2) == (marks[-1].price_e8, marks[-1].confidence_e8), "the outlier does not count"
+
+
+def test_a_price_that_is_not_positive_is_none() -> None:
+    guard = PriceGuard()
+    offer(guard, quote("a", 100))
+    assert [] == offer(guard, quote("b", 0, 1), quote("b", -100, 2))
+    assert ("a",) == offer(guard, quote("a", 101, 3))[-1].sources
 
 
 def test_funding_accrues_rate_times_price_over_eight_hours() -> None:

@@ -19,6 +19,7 @@ from engine.events import Event, MarkPrice, ParametersSet
 from engine.guard import anchors
 from engine.reference.liquidation_policy import AuctionSchedule, LiquidationPolicy
 from engine.reference.parameters import RiskParameters
+from engine.reference.trust_policy import TrustPolicy
 from tests.builders import MINUTE_US, deposit, engine, parameters
 from tests.engine.workload import ACCOUNTS, Workload
 
@@ -36,6 +37,16 @@ LADDER = replace(
         auction=AuctionSchedule(fast_us=MINUTE_US, slow_us=MINUTE_US),
     ),
 )
+DOUBTING = replace(
+    LADDER,
+    policy=replace(
+        LADDER.policy,
+        suspect_us_max=MINUTE_US // 2,
+        trust=TrustPolicy(
+            jump_sigmas=1, breaker_floor=0, breaker_prior_ppm=300_000, breaker_us=MINUTE_US, shadow_us=2 * MINUTE_US
+        ),
+    ),
+)
 
 
 def recompute_everybody(twin: MarginEngine) -> None:
@@ -48,8 +59,8 @@ def recompute_everybody(twin: MarginEngine) -> None:
 
 
 def batches(seed: int, workload: Workload, terms: RiskParameters) -> Iterator[list[Event]]:
-    """Small batches, most of them a single mark near the last one."""
-    chance = Random(seed)
+    """Small batches, most of them a single mark near the last one. Under ``DOUBTING`` terms marks are uncertain."""
+    chance, doubt = Random(seed), Random(seed)
     last = dict[str, MarkPrice]()
     for number in range(40):
         if number == 30 and chance.random() < 0.3:
@@ -64,9 +75,12 @@ def batches(seed: int, workload: Workload, terms: RiskParameters) -> Iterator[li
                     drift = chance.uniform(0.985, 1.015)
                     event = replace(event, price_e8=max(round(held.price_e8 * drift), 1))
                 last[event.feed] = event
+                if terms is DOUBTING:
+                    width_e8 = doubt.choice((0, 0, event.price_e8 // 25))
+                    event = replace(event, confidence_e8=width_e8, agreeing=doubt.choice((1, 1, 2)))
             calm.append(event)
         yield calm
-        if chance.random() < 0.05:
+        if chance.random() < (0.2 if terms is DOUBTING else 0.05):
             yield [_changed(chance, number, terms)]
 
 
@@ -81,8 +95,18 @@ def _changed(chance: Random, number: int, terms: RiskParameters) -> Event:
 
 
 @pytest.mark.parametrize("anchors_each", [1, anchors.ANCHORS])
-@pytest.mark.parametrize("terms", [BRISK, LADDER], ids=["at once", "ladder"])
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize(
+    ("terms", "seed"),
+    [
+        pytest.param(terms, seed, id=f"{name}-{seed}")
+        for name, terms, seeds in (
+            ("at once", BRISK, SEEDS),
+            ("ladder", LADDER, SEEDS),
+            ("doubting", DOUBTING, SEEDS // 3),
+        )
+        for seed in range(seeds)
+    ],
+)
 def test_same_breaches_at_the_same_mark_as_recomputing_everybody(
     seed: int, terms: RiskParameters, anchors_each: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,7 +62,7 @@ def mark(feed: str, price: str, volatility: str | None = None, time_us: int = ST
     nodes = [{"tenor_days": "30", "log_moneyness": "0", "volatility": volatility}] if volatility else []
     value: Json = {
         "v": 1, "feed": feed, "price": price, "confidence": "0", "volatility": nodes, "funding_rate": "0",
-        "funding_index_linear": "0", "funding_index_inverse": "0", "mark_time_us": time_us, "sources": ["test"],
+        "funding_index_linear": "0", "funding_index_inverse": "0", "mark_time_us": time_us, "sources": ["one", "two"],
     }  # fmt: skip
     return Event("marks", feed, value)
 
@@ -80,7 +80,10 @@ def parameters() -> Event:
         "limit_price_band": "0.05", "mark_age_us_max": 600_000_000, "command_ttl_us": 86_400_000_000,
         "snapshot_interval_us": 3_600_000_000,
         # Engine time stands still, so nothing here may wait for it: no orders to cancel, no rest between rounds.
-        "liquidation": {"cancel_us_max": 0, "cooldown_us": 0, "cooldown_us_max": 0},
+        "liquidation": {
+            "cancel_us_max": 0, "cooldown_us": 0, "cooldown_us_max": 0,
+            "trust": {"breaker_us": 0},  # it counts accounts by batch
+        },
     }  # fmt: skip
     return Event("reference", "risk_parameters:1", value)
 

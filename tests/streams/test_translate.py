@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -43,13 +44,15 @@ from engine.events import (
 from engine.oracle import GuardedPrice
 from engine.outcomes import Anomaly, MarginStatus, Refusal
 from engine.reference.instruments import InstrumentKind
+from engine.reference.trust_policy import TrustPolicy
 from engine.units import INT64_MAX
 from schemas.codec import SchemaError, decode, decode_record, encode
 from schemas.events.collateral import CollateralV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
 from schemas.events.margin_events import MarginSnapshotV1, StatusChangedV1, WithdrawalDecidedV1
-from schemas.events.prices import PriceV1
+from schemas.events.prices import MarkV1, PriceV1
+from schemas.events.reference import LiquidationPolicyV1, RiskParametersV1, TrustPolicyV1
 from streams.translate import (
     check_translatable,
     e8_text,
@@ -238,6 +241,28 @@ def test_instrument_and_mark_values_are_exact() -> None:
     mark = to_broadcast_event(decode("marks", valid("marks", "perpetual_with_funding").value), 0)
     assert isinstance(mark, MarkPrice)
     assert (12_345_678_901_234, 154) == (mark.funding_index_linear_e12, mark.funding_index_inverse_e12)
+
+
+def test_how_far_prices_are_believed_is_part_of_the_parameters() -> None:
+    record = decode("reference", valid("reference", "parameters").value)
+    assert isinstance(record, RiskParametersV1)
+    stated = {name: number for number, name in enumerate(TrustPolicyV1.__struct_fields__, 7) if name != "breaker_prior"}
+    trust = TrustPolicyV1(**stated, breaker_prior="0.25")
+    event = to_broadcast_event(msgspec.structs.replace(record, liquidation=LiquidationPolicyV1(trust=trust)), 0)
+    assert isinstance(event, ParametersSet)
+    assert TrustPolicy(**stated, breaker_prior_ppm=250_000) == event.parameters.policy.trust
+    defaults = to_broadcast_event(record, 0)
+    assert isinstance(defaults, ParametersSet)
+    assert TrustPolicy() == defaults.parameters.policy.trust
+
+
+def test_a_mark_says_how_many_sources_agreed() -> None:
+    record = decode("marks", valid("marks", "with_surface").value)
+    assert isinstance(record, MarkV1)
+    for sources in ((), ("a",), ("a", "b")):
+        event = to_broadcast_event(msgspec.structs.replace(record, sources=sources), 0)
+        assert isinstance(event, MarkPrice)
+        assert len(sources) == event.agreeing
 
 
 def test_a_record_of_another_topic_is_a_bug() -> None:
