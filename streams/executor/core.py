@@ -146,6 +146,7 @@ class LiquidationExecutor:
 
     def _receive(self, command: LiquidationCommandV1, partition: int) -> list[Record]:
         protocol, id = self._protocol(partition), command.command_id
+        protocol.see(command)
         known = protocol.known(id)
         if known.content not in (None, content_of(command)):
             text = f"the id belongs to command {known.content[2]} of its account" if known.content else None
@@ -155,7 +156,6 @@ class LiquidationExecutor:
             return [known.answer] if known.answer is not None else []
         if id in self._waiting:
             return []
-        protocol.see(command)
         known.content = content_of(command)
         if self.positions.executed(id):
             return self._resume(command, partition)
