@@ -7,7 +7,7 @@ exactly, as the fills will make it. What the model left out is made good by clos
 A plan never grows a position, is made of whole lots, and reaches the target when all legs trade at the marks; there is
 none when even closing everything would not reach it. Legs are in an order in which none of them, traded alone, raises
 what is missing, as far as there is such an order. Balances are not sold. Expired positions are not touched; they await
-settlement.
+settlement. What of the plan is commanded now, beside everybody else who is being closed, ``slices`` says.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 from engine.books.account import AccountBook
 from engine.commands import BindingScenario, Certificate, CommandKind
+from engine.fleet.flow import NO_FLOW
 from engine.liquidation.closing import Closing
+from engine.liquidation.slices import Throttled, candidates, is_full, limit_of, must_wait
 from engine.liquidation.statement import Statement, state
 from engine.market import Market
 from engine.reference.parameters import RiskParameters
@@ -45,7 +47,7 @@ class PlanLeg:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Legs in the order in which to begin them, and the figures the account will have if all trade at the marks
-    (numeraire)."""
+    (numeraire). They are a slice where not all may be traded at once; the certificate is of the whole."""
 
     kinds: tuple[CommandKind, ...]
     legs: tuple[PlanLeg, ...]
@@ -65,39 +67,50 @@ class _Trial:
     shortfall: float
 
 
-def plan(book: AccountBook, market: Market, parameters: RiskParameters, frame: RiskFrame | None = None) -> Plan | None:
-    """The plan for an account below its target; None if there is nothing to close or closing would not reach it.
+def plan(
+    book: AccountBook,
+    market: Market,
+    parameters: RiskParameters,
+    frame: RiskFrame | None = None,
+    flow: Mapping[str, int] = NO_FLOW,
+) -> Plan | Throttled | None:
+    """The plan for an account below its target; None if there is nothing to close or closing would not reach it,
+    ``Throttled`` if others have to finish first.
 
     The account must be priced. ``frame`` is that of this market and these parameters, if the caller has one; it
-    saves time and changes no bit.
+    saves time and changes no bit. ``flow`` is what others are to trade, signed contracts in 10^-8 by instrument.
     """
-    closing = Closing(book, market, parameters)
+    closing = Closing(book, market, parameters, flow)
     if not closing.closable:
         return None
     planner = _Planner(closing, market, parameters, frame or RiskFrame(market, parameters))
     (start,) = planner.evaluate([{}])
     if start.shortfall <= 0:
         return None
+    if is_full(closing, parameters):
+        return Throttled.OTHERS_FIRST
     stated = state(book, closing, parameters, planner.frame, start.equity)
     solution = least_cost(stated.problem)
     wanted = dict(zip(stated.instruments, solution.x_I.tolist(), strict=True))
     chosen = planner.enough({name: planner.on_lots(name, units) for name, units in wanted.items() if units > 0.0})
     if chosen is None:
         return None
-    names = planner.in_order(start, chosen)
+    now = planner.slice(start, chosen)
+    if isinstance(now, Throttled):
+        return now
+    names = planner.in_order(start, now)
     cost = closing.cost(chosen.closes)
     certificate = _certificate(stated, solution, cost)
-    kinds = (
-        CommandKind.CLOSE if chosen.closes[name] == closing.size_e8(name) else CommandKind.REDUCE for name in names
-    )
+    kinds = (CommandKind.CLOSE if now.closes[name] == closing.size_e8(name) else CommandKind.REDUCE for name in names)
+    explanation = _explanation(start, chosen, certificate, names[0])
+    if now is not chosen and cost > 0.0:
+        explanation += f"; a slice of it now, {closing.cost(now.closes) / cost:.1%} by cost"
     return Plan(
         kinds=tuple(kinds),
-        legs=tuple(
-            PlanLeg(name, closing.signed(name, chosen.closes[name]), closing.limit_price(name)) for name in names
-        ),
-        equity_after=chosen.equity,
-        maintenance_margin_after=chosen.maintenance_margin,
-        explanation=_explanation(start, chosen, certificate, names[0]),
+        legs=tuple(PlanLeg(name, closing.signed(name, now.closes[name]), closing.limit_price(name)) for name in names),
+        equity_after=now.equity,
+        maintenance_margin_after=now.maintenance_margin,
+        explanation=explanation,
         certificate=certificate,
     )
 
@@ -145,6 +158,18 @@ class _Planner:
             if quantity_e8 := min(done_e8 + more_e8, size_e8):
                 made[name] = quantity_e8
         return made
+
+    def slice(self, start: _Trial, chosen: _Trial) -> _Trial | Throttled:
+        """What of ``chosen`` is traded now."""
+        limits = {
+            name: limit_of(name, quantity_e8, self._closing, self._parameters, (start.equity, start.maintenance_margin))
+            for name, quantity_e8 in chosen.closes.items()
+        }
+        for closes in candidates(chosen.closes, limits):
+            (trial,) = self.evaluate([closes])
+            if trial.shortfall <= start.shortfall:
+                return chosen if closes == chosen.closes else trial
+        return chosen if not must_wait(chosen.closes, limits) else Throttled.OTHERS_FIRST
 
     def in_order(self, start: _Trial, chosen: _Trial) -> list[str]:
         """The instruments of ``chosen``: first that which lowers the shortfall most, then of the rest likewise."""
