@@ -189,8 +189,8 @@ class Closing:
             return fee_e8
         depth = Depth(0.0, 1.0, parameters.daily_volume_e8 / E8, parameters.impact_ppm / PPM)
         both_e8 = (self._notional_e8(terms, ahead_e8 + quantity_e8), self._notional_e8(terms, ahead_e8))
-        whole, before = cost_to_close(np.array([each / E8 * asset_price for each in both_e8]), depth).tolist()
-        return fee_e8 + math.ceil((whole - before) / asset_price * E8)
+        impact = cost_to_close(np.array([each / E8 * asset_price for each in both_e8]), depth)
+        return fee_e8 + math.ceil(float(impact[0] - impact[1]) / asset_price * E8)
 
     def _notional_e8(self, terms: Instrument, quantity_e8: int) -> int:
         return abs(trade_value(terms, quantity_e8, self._market.marks[terms.mark_feed].price_e8))
