@@ -9,7 +9,7 @@ from random import Random
 
 from engine import MarginEngine
 from engine.commands import LiquidationCommand, StepResult
-from engine.events import AccountEvent, AckState, Event, Source
+from engine.events import AccountEvent, AckState, BadRecord, Event, Source
 from engine.reference.liquidation_policy import LiquidationPolicy
 from engine.reference.parameters import RiskParameters
 from engine.units import E8
@@ -21,14 +21,13 @@ SECOND_US = 1_000_000
 LOTS_E8 = {listed.instrument_id: listed.lot_e8 for listed in INSTRUMENTS}
 
 
-def crowded(policy: LiquidationPolicy, **changes: object) -> RiskParameters:
+def crowded(policy: LiquidationPolicy) -> RiskParameters:
     """Parameters with thin depth and marks that never grow old."""
     terms = {
         name: replace(each, impact_ppm=20_000, daily_volume_e8=2_000_000 * E8)
         for name, each in parameters().underlyings.items()
     }
-    always = {"mark_age_us_max": 10**15, "snapshot_interval_us": 10**15, "underlyings": terms, "policy": policy}
-    return parameters(**{**always, **changes})
+    return parameters(mark_age_us_max=10**15, snapshot_interval_us=10**15, underlyings=terms, policy=policy)
 
 
 TERMS = {
@@ -132,17 +131,16 @@ class Crowd:
             quantity_e8=part_e8 if command.quantity_e8 > 0 else -part_e8,
             price_e8=command.limit_price_e8,
         )
-        events = [made, answer] if draw < 0.9 else [made]  # an answer may be long in coming
-        return [self._place(event, account) for event in events]
+        events = [self._place(made, account)]
+        return [*events, self._place(answer, account)] if draw < 0.9 else events  # the answer may be long in coming
 
     def _place(self, event: AccountEvent, account: str) -> AccountEvent:
+        assert not isinstance(event, BadRecord)
         partition = partition_of(account)
         key = (event.source.topic, partition)
         offset = self._offsets[key] = self._offsets.get(key, -1) + 1
-        id = f"{key[0]}-{partition}-{offset}"
-        return replace(
-            event, source=Source(key[0], partition, offset), event_id=id, body_digest=offset.to_bytes(8, "big")
-        )  # type: ignore[call-arg]
+        source, id = Source(key[0], partition, offset), f"{key[0]}-{partition}-{offset}"
+        return replace(event, source=source, event_id=id, body_digest=offset.to_bytes(8, "big"))
 
 
 def opened(terms: RiskParameters) -> MarginEngine:

@@ -13,11 +13,11 @@ from engine import MarginEngine
 from engine.commands import LiquidationDecision
 from engine.events import Event
 from engine.fleet.ledger import FleetLedger, is_live
-from engine.liquidation import watch
+from engine.fleet.waiting import WaitingList
 from engine.reference.parameters import RiskParameters
 from tests.engine.fleet.crowd import PARTITIONS, TERMS, Crowd, opened, partition_of
 
-SEEDS = range(4)
+SEEDS = range(3)
 BATCHES = 50
 WORLDS = pytest.mark.parametrize("terms", TERMS.values(), ids=TERMS.keys())
 
@@ -83,13 +83,13 @@ def test_one_worker_of_two_partitions_decides_what_two_workers_do(seed: int, ter
 def counted(terms: RiskParameters, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """What happened in all seeds together."""
     found: Counter[str] = Counter()
-    put = watch.WaitingList.put
+    put = WaitingList.put
 
-    def counting(self: watch.WaitingList, number: int, shard: int) -> None:
+    def counting(self: WaitingList, number: int, shard: int) -> None:
         found["waited"] += 1
         put(self, number, shard)
 
-    monkeypatch.setattr(watch.WaitingList, "put", counting)
+    monkeypatch.setattr(WaitingList, "put", counting)
     for seed in SEEDS:
         crowd, made = Crowd(seed), opened(terms)
         for batch in chain(crowd.opening(), crowd.batches(BATCHES)):
@@ -111,8 +111,7 @@ def counted(terms: RiskParameters, monkeypatch: pytest.MonkeyPatch) -> Counter[s
 @WORLDS
 def test_crowds_try_what_they_are_for(terms: RiskParameters, monkeypatch: pytest.MonkeyPatch) -> None:
     found, policy = counted(terms, monkeypatch), terms.policy
-    print(found)
-    assert found["decided"] > 40
+    assert found["decided"] > 30
     assert found["beside others"] > 5
     assert bool(policy.live_accounts_max or policy.flow_max_e8) is (found["waited"] > 5)
     assert bool(policy.participation_ppm or policy.flow_max_e8) is (found["sliced"] > 5)
