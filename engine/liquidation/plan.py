@@ -13,12 +13,13 @@ settlement. What of the plan is commanded now, beside everybody else who is bein
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.books.account import AccountBook
 from engine.commands import BindingScenario, Certificate, CommandKind
 from engine.fleet.flow import NO_FLOW
 from engine.liquidation.closing import Closing
+from engine.liquidation.ordering import EXHAUSTIVE_MAX, gentlest_order, worst_step
 from engine.liquidation.slices import Throttled, candidates, is_full, limit_of, must_wait
 from engine.liquidation.statement import Statement, state
 from engine.market import Market
@@ -95,10 +96,12 @@ def plan(
     chosen = planner.enough({name: planner.on_lots(name, units) for name, units in wanted.items() if units > 0.0})
     if chosen is None:
         return None
+    names, chosen = planner.in_order(start, chosen)
     now = planner.slice(start, chosen)
     if isinstance(now, Throttled):
         return now
-    names = planner.in_order(start, now)
+    if now is not chosen:
+        names, now = planner.in_order(start, now)
     cost = closing.cost(chosen.closes)
     certificate = _certificate(stated, solution, cost)
     kinds = (CommandKind.CLOSE if now.closes[name] == closing.size_e8(name) else CommandKind.REDUCE for name in names)
@@ -171,17 +174,39 @@ class _Planner:
                 return chosen if closes == chosen.closes else trial
         return chosen if not must_wait(chosen.closes, limits) else Throttled.OTHERS_FIRST
 
-    def in_order(self, start: _Trial, chosen: _Trial) -> list[str]:
-        """The instruments of ``chosen``: first that which lowers the shortfall most, then of the rest likewise."""
-        left, done, order = sorted(chosen.closes), dict[str, int](), list[str]()
-        while left:
+    def in_order(self, start: _Trial, chosen: _Trial) -> tuple[list[str], _Trial]:
+        """The instruments of ``chosen``: first that which lowers the shortfall most, then of the rest likewise; where
+        that makes a step that raises it, the order with the gentlest steps. What is left once the target is reached
+        was rounded up to a lot that nobody needs, and is left out."""
+        left, path = sorted(chosen.closes), [start]
+        while left and path[-1].shortfall > 0:
+            done = path[-1].closes
             trials = self.evaluate([{**done, name: chosen.closes[name]} for name in left])
             ranked = sorted(zip(trials, left, strict=True), key=lambda pair: (pair[0].shortfall, pair[1]))
-            taken = [ranked[0][1]] if len(left) <= ORDERED_MAX else [name for _, name in ranked]
-            order += taken
-            done |= {name: chosen.closes[name] for name in taken}
-            left = [name for name in left if name not in done]
-        return order
+            if len(left) > ORDERED_MAX:
+                return [*done, *(name for _, name in ranked)], chosen
+            path.append(ranked[0][0])
+            left.remove(ranked[0][1])
+        if 1 < len(path[-1].closes) <= EXHAUSTIVE_MAX and worst_step([trial.shortfall for trial in path]) > 0.0:
+            path = self._gentlest(path[-1])
+        return list(path[-1].closes), path[-1]
+
+    def _gentlest(self, chosen: _Trial) -> list[_Trial]:
+        """The way to ``chosen``, or to less if that reaches the target, whose steps raise the shortfall least."""
+        names = sorted(chosen.closes)
+        subsets = [
+            {name: chosen.closes[name] for at, name in enumerate(names) if subset >> at & 1}
+            for subset in range(1 << len(names))
+        ]
+        trials, path, taken = self.evaluate(subsets), list[_Trial](), 0
+        order = gentlest_order([trial.shortfall for trial in trials])
+        for count in range(len(order) + 1):
+            taken |= 1 << order[count - 1] if count else 0
+            closes = {names[at]: chosen.closes[names[at]] for at in order[:count]}
+            path.append(replace(trials[taken], closes=closes))
+            if trials[taken].shortfall <= 0:
+                break
+        return path
 
     def evaluate(self, closes: Sequence[Mapping[str, int]]) -> list[_Trial]:
         """What the account is after closing each of ``closes`` at the marks and paying for it."""

@@ -131,7 +131,7 @@ class Crowd:
             quantity_e8=part_e8 if command.quantity_e8 > 0 else -part_e8,
             price_e8=command.limit_price_e8,
         )
-        events = [self._place(made, account)]
+        events: list[Event] = [self._place(made, account)]
         return [*events, self._place(answer, account)] if draw < 0.9 else events  # the answer may be long in coming
 
     def _place(self, event: AccountEvent, account: str) -> AccountEvent:
