@@ -16,6 +16,11 @@ from collections.abc import Iterable
 from math import inf
 
 
+TRIES = 32
+"""Accounts of a partition that are planned for in vain at one moment before the rest waits untried. Those behind them
+want what they want, most likely; and a moment must not take the longer, the more accounts wait."""
+
+
 def severity(equity: float, maintenance_margin: float) -> float:
     """Equity over maintenance margin; the lowest is served first. Without a requirement only a debt is urgent."""
     if maintenance_margin > 0.0:
@@ -29,10 +34,21 @@ class WaitingList:
     def __init__(self) -> None:
         self._shards: dict[int, int] = {}
         self._stirred: set[int] = set()
+        self._tries: dict[int, int] = {}
 
-    def put(self, number: int, shard: int) -> None:
-        """The account has to wait."""
+    def begin(self) -> None:
+        """A new moment: everybody may be tried again."""
+        self._tries.clear()
+
+    def put(self, number: int, shard: int, *, tried: bool = False) -> None:
+        """The account has to wait; ``tried``: it was planned for in vain."""
         self._shards[number] = shard
+        if tried:
+            self._tries[shard] = self._tries.get(shard, 0) + 1
+
+    def is_tried_enough(self, shard: int) -> bool:
+        """Whether so many of a partition were planned for in vain that the rest waits, too."""
+        return self._tries.get(shard, 0) >= TRIES
 
     def drop(self, numbers: Iterable[int]) -> None:
         """The accounts wait no more, or are gone; unknown ones are ignored."""

@@ -137,6 +137,7 @@ class AccountWatch:
         parameters = self._market.parameters
         if parameters is None:
             return findings
+        self._queue.begin()
         numbers = self._take_noted(self._lookout.moved(parameters))
         standings: list[_Standing] = []
         while numbers.size:
@@ -305,18 +306,23 @@ class AccountWatch:
 
     def _serve(self, book: AccountBook, standing: _Standing, parameters: RiskParameters, findings: Findings) -> None:
         """Open the round that is due, or let the account wait for its turn."""
-        shard, most = self._shard(standing.number), parameters.policy.live_accounts_max
-        if book.status is MarginStatus.LIQUIDATING and most and self._ledger.live(shard) >= most:
+        shard = self._shard(standing.number)
+        if book.status is MarginStatus.LIQUIDATING and not self._may_begin(shard, parameters):
             self._queue.put(standing.number, shard)
             return
         opened = self._open_round(book, standing, parameters, findings)
         if isinstance(opened, Throttled):
-            self._queue.put(standing.number, shard)
+            self._queue.put(standing.number, shard, tried=True)
         elif not opened and not is_partly_held(book, self._market.view()):  # Else there is a plan, maybe, later.
             after = status.next_status(book.status, frozenset({Condition.NO_PLAN}))
             if after is not book.status:
                 self._change_status(book, standing, after, parameters, findings)
                 self._open_round(book, standing, parameters, findings)
+
+    def _may_begin(self, shard: int, parameters: RiskParameters) -> bool:
+        """Whether another account of a partition may be closed at prices of the market now."""
+        most = parameters.policy.live_accounts_max
+        return not (most and self._ledger.live(shard) >= most) and not self._queue.is_tried_enough(shard)
 
     def _is_to_be_released(self, book: AccountBook, standing: _Standing) -> bool:
         """Whether executors must hear that the account is cured: while they work, or on its way out."""

@@ -12,6 +12,7 @@ import pytest
 from engine import MarginEngine
 from engine.commands import LiquidationDecision
 from engine.events import Event
+from engine.fleet import waiting
 from engine.fleet.ledger import FleetLedger, is_live
 from engine.fleet.waiting import WaitingList
 from engine.reference.parameters import RiskParameters
@@ -46,7 +47,10 @@ def rebuilt(made: MarginEngine) -> FleetLedger:
 
 @WORLDS
 @pytest.mark.parametrize("seed", SEEDS)
-def test_same_commands_as_recomputing_everybody_and_the_ledger_of_the_books(seed: int, terms: RiskParameters) -> None:
+def test_same_commands_as_recomputing_everybody_and_the_ledger_of_the_books(
+    seed: int, terms: RiskParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "TRIES", seed + 1)
     crowd, made, twin = Crowd(seed), opened(terms), opened(terms)
     for batch in chain(crowd.opening(), crowd.batches(BATCHES)):
         adopt_anew(twin)
@@ -85,9 +89,9 @@ def counted(terms: RiskParameters, monkeypatch: pytest.MonkeyPatch) -> Counter[s
     found: Counter[str] = Counter()
     put = WaitingList.put
 
-    def counting(self: WaitingList, number: int, shard: int) -> None:
+    def counting(self: WaitingList, number: int, shard: int, *, tried: bool = False) -> None:
         found["waited"] += 1
-        put(self, number, shard)
+        put(self, number, shard, tried=tried)
 
     monkeypatch.setattr(WaitingList, "put", counting)
     for seed in SEEDS:
