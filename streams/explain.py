@@ -137,11 +137,12 @@ def _compare_decision(engine: MarginEngine, decision: LiquidationDecisionV1, aud
         return ["parameters: none in force at the decision's reference version"]
     book = book_from_text(decision.book)
     versions = to_versions(decision.versions)
-    again = decide(book, engine.market(), engine.parameters, versions, flow=to_flow(decision))
+    try:
+        again = decide(book, engine.market(), engine.parameters, versions, flow=to_flow(decision))
+    except Throttled:
+        return ["decision: recomputed, the account has to wait for others"]
     if again is None:
         return ["decision: recomputed, there is nothing to command"]
-    if isinstance(again, Throttled):
-        return ["decision: recomputed, the account has to wait for others"]
     evidence, commands = again
     differences = []
     if _bytes(evidence) != encode(decision):

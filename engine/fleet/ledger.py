@@ -100,7 +100,7 @@ class FleetLedger:
     def of_others(self, number: int, shard: int, instruments: Iterable[str]) -> dict[str, int]:
         """The signed flow of everybody but the account, in ``instruments``, without zeros, ordered by instrument."""
         net, entry = self.net_e8(shard), self._entries.get(number)
-        own = entry.flow if entry is not None else {}
+        own = entry.flow if entry is not None and entry.shard == shard else {}
         found = {}
         for instrument in sorted(instruments):
             if others := net.get(instrument, 0) - own.get(instrument, 0):

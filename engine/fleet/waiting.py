@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf
 
-
 TRIES = 32
 """Accounts of a partition that are planned for in vain at one moment before the rest waits untried. Those behind them
 want what they want, most likely; and a moment must not take the longer, the more accounts wait."""

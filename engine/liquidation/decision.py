@@ -29,7 +29,6 @@ from engine.fleet.flow import NO_FLOW
 from engine.ids import account_version, command_id, decision_id
 from engine.liquidation.closing import can_close, is_partly_held
 from engine.liquidation.plan import PlanLeg, plan
-from engine.liquidation.slices import Throttled
 from engine.liquidation.status import ACTIVE, is_beyond_closing, is_cured
 from engine.liquidation.takeover import takeover_legs
 from engine.market import Market
@@ -65,9 +64,9 @@ def decide(
     versions: Versions,
     frame: RiskFrame | None = None,
     flow: Mapping[str, int] = NO_FLOW,
-) -> tuple[LiquidationDecision, tuple[LiquidationCommand, ...]] | Throttled | None:
-    """The next round for an account in a liquidation case; None if there is nothing to command, ``Throttled`` if there
-    is but others have to trade first.
+) -> tuple[LiquidationDecision, tuple[LiquidationCommand, ...]] | None:
+    """The next round for an account in a liquidation case; None if there is nothing to command. Raises
+    ``engine.liquidation.slices.Throttled`` if there is but others have to trade first.
 
     The account must be priced, and have no command open unless it is cured. The book is not changed; its text is taken
     before the round is opened. ``frame`` changes no bit of the result. ``flow`` is what other accounts of the partition
@@ -77,8 +76,8 @@ def decide(
     (figures,) = margin_figures((book,), market, parameters, frame)
     assert figures is not None, "only priced accounts are decided upon"
     made = _round(book, market, parameters, frame, figures, flow)
-    if made is None or isinstance(made, Throttled):
-        return made
+    if made is None:
+        return None
     account, sequence, number = book.account, book.liquidation_sequence, book.liquidation_round + 1
     decision = decision_id(account, sequence, number)
     commands = tuple(
@@ -129,7 +128,7 @@ def _round(
     frame: RiskFrame,
     figures: AccountFigures,
     flow: Mapping[str, int],
-) -> _Round | Throttled | None:
+) -> _Round | None:
     assert book.status in ACTIVE, f"{book.status.name} is no status of a case"
     if is_cured(figures.equity, figures.maintenance_margin, parameters) or (
         figures.equity >= 0 and not can_close(book, market)
@@ -147,10 +146,10 @@ def _round(
 
 def _close(
     book: AccountBook, market: Market, parameters: RiskParameters, frame: RiskFrame, flow: Mapping[str, int]
-) -> _Round | Throttled | None:
+) -> _Round | None:
     planned = plan(book, market, parameters, frame, flow)
-    if planned is None or isinstance(planned, Throttled):
-        return planned
+    if planned is None:
+        return None
     return _Round(
         kinds=tuple(planned.kinds),
         legs=planned.legs,

@@ -74,9 +74,9 @@ def plan(
     parameters: RiskParameters,
     frame: RiskFrame | None = None,
     flow: Mapping[str, int] = NO_FLOW,
-) -> Plan | Throttled | None:
-    """The plan for an account below its target; None if there is nothing to close or closing would not reach it,
-    ``Throttled`` if others have to finish first.
+) -> Plan | None:
+    """The plan for an account below its target; None if there is nothing to close or closing would not reach it.
+    Raises ``Throttled`` if others have to finish first.
 
     The account must be priced. ``frame`` is that of this market and these parameters, if the caller has one; it
     saves time and changes no bit. ``flow`` is what others are to trade, signed contracts in 10^-8 by instrument.
@@ -89,7 +89,7 @@ def plan(
     if start.shortfall <= 0:
         return None
     if is_full(closing, parameters):
-        return Throttled.OTHERS_FIRST
+        raise Throttled
     stated = state(book, closing, parameters, planner.frame, start.equity)
     solution = least_cost(stated.problem)
     wanted = dict(zip(stated.instruments, solution.x_I.tolist(), strict=True))
@@ -98,8 +98,6 @@ def plan(
         return None
     names, chosen = planner.in_order(start, chosen)
     now = planner.slice(start, chosen)
-    if isinstance(now, Throttled):
-        return now
     if now is not chosen:
         names, now = planner.in_order(start, now)
     cost = closing.cost(chosen.closes)
@@ -162,8 +160,8 @@ class _Planner:
                 made[name] = quantity_e8
         return made
 
-    def slice(self, start: _Trial, chosen: _Trial) -> _Trial | Throttled:
-        """What of ``chosen`` is traded now."""
+    def slice(self, start: _Trial, chosen: _Trial) -> _Trial:
+        """What of ``chosen`` is traded now; raises ``Throttled``."""
         limits = {
             name: limit_of(name, quantity_e8, self._closing, self._parameters, (start.equity, start.maintenance_margin))
             for name, quantity_e8 in chosen.closes.items()
@@ -172,7 +170,9 @@ class _Planner:
             (trial,) = self.evaluate([closes])
             if trial.shortfall <= start.shortfall:
                 return chosen if closes == chosen.closes else trial
-        return chosen if not must_wait(chosen.closes, limits) else Throttled.OTHERS_FIRST
+        if must_wait(chosen.closes, limits):
+            raise Throttled
+        return chosen
 
     def in_order(self, start: _Trial, chosen: _Trial) -> tuple[list[str], _Trial]:
         """The instruments of ``chosen``: first that which lowers the shortfall most, then of the rest likewise; where

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from engine.fleet.flow import room_e8
 from engine.fleet.pace import depth_share, round_quantity_e8, rounds_left
@@ -22,10 +21,8 @@ from engine.reference.parameters import RiskParameters
 from engine.units import E8, PPM
 
 
-class Throttled(Enum):
-    """There is a plan, but nothing of it may be traded before others have."""
-
-    OTHERS_FIRST = "others first"
+class Throttled(Exception):
+    """There may be a plan, but nothing of it is to be traded before others have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,10 +310,12 @@ class AccountWatch:
         if book.status is MarginStatus.LIQUIDATING and not self._may_begin(shard, parameters):
             self._queue.put(standing.number, shard)
             return
-        opened = self._open_round(book, standing, parameters, findings)
-        if isinstance(opened, Throttled):
+        try:
+            is_opened = self._open_round(book, standing, parameters, findings)
+        except Throttled:
             self._queue.put(standing.number, shard, tried=True)
-        elif not opened and not is_partly_held(book, self._market.view()):  # Else there is a plan, maybe, later.
+            return
+        if not is_opened and not is_partly_held(book, self._market.view()):  # Else there is a plan, maybe, later.
             after = status.next_status(book.status, frozenset({Condition.NO_PLAN}))
             if after is not book.status:
                 self._change_status(book, standing, after, parameters, findings)
@@ -366,13 +368,14 @@ class AccountWatch:
 
     def _open_round(
         self, book: AccountBook, standing: _Standing, parameters: RiskParameters, findings: Findings
-    ) -> bool | Throttled:
-        """Decide and open a round; False if there is nothing to command."""
+    ) -> bool:
+        """Decide and open a round; False if there is nothing to command. Raises ``Throttled`` and opens none if others
+        have to trade first."""
         versions = self._market.versions(book.applied)
         flow = self._ledger.of_others(standing.number, self._shard(standing.number), book.positions)
         decided = decide(book, self._market.view(), parameters, versions, self.frame(parameters), flow)
-        if decided is None or isinstance(decided, Throttled):
-            return decided or False
+        if decided is None:
+            return False
         decision, commands = decided
         case.open_round(book, commands)
         self._put_flow(standing.number, book.open_commands)
