@@ -10,12 +10,13 @@ from itertools import chain
 import pytest
 
 from engine import MarginEngine
-from engine.commands import LiquidationDecision
+from engine.commands import FORCED_FLOW, LiquidationCommand, LiquidationDecision
 from engine.events import Event
 from engine.fleet import waiting
 from engine.fleet.ledger import FleetLedger, is_live
 from engine.fleet.waiting import WaitingList
 from engine.reference.parameters import RiskParameters
+from engine.units import E8
 from tests.engine.fleet.crowd import PARTITIONS, TERMS, Crowd, opened, partition_of
 
 SEEDS = range(3)
@@ -110,6 +111,29 @@ def counted(terms: RiskParameters, monkeypatch: pytest.MonkeyPatch) -> Counter[s
                     live = sum(is_live(book.open_commands) for book in books if partition_of(book.account) == partition)
                     assert live <= terms.policy.live_accounts_max
     return found
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_cap_on_flow_holds_when_somebody_is_ahead(seed: int) -> None:
+    terms, checked = TERMS["little at a time"], 0
+    crowd, made = Crowd(seed), opened(terms)
+    for batch in chain(crowd.opening(), crowd.batches(BATCHES)):
+        result = made.step(batch)
+        crowd.observe(result)
+        marks = made.market().marks
+        legs = [each for _, each in result.commands if isinstance(each, LiquidationCommand)]
+        for partition in PARTITIONS:
+            ledger, net_e8 = ledger_of(made), ledger_of(made).net_e8(partition)
+            for leg in legs:
+                if partition_of(leg.account) != partition or leg.kind not in FORCED_FLOW:
+                    continue
+                number = made._columns.number(leg.account)
+                ahead = ledger.of_others(number, partition, [leg.instrument]).get(leg.instrument, 0)
+                if ahead * leg.quantity_e8 > 0:
+                    notional_e8 = abs(net_e8[leg.instrument]) * marks[leg.instrument].price_e8 // E8
+                    assert notional_e8 <= terms.policy.flow_max_e8
+                    checked += 1
+    assert checked > 0
 
 
 @WORLDS
