@@ -147,6 +147,19 @@ def test_bounded_fleets_drain(policy: LiquidationPolicy) -> None:
     assert ACCOUNTS // 4 < rounds < 3_000
 
 
+def test_who_waits_is_served_in_the_same_step_in_which_the_other_side_makes_room() -> None:
+    made = engine(terms(replace(AT_ONCE, flow_max_e8=20_000 * E8)))
+    opening: list[Event] = [deposit("seller", "USD", 8_000, 1), fill("seller", "BTC-PERP", 4, 20_000, 2)]
+    opening += [deposit("waiting", "USD", 9_900, 3), fill("waiting", "BTC-PERP", 4, 20_000, 4)]
+    opening += [deposit("buyer", "USD", 50_000, 5), fill("buyer", "BTC-PERP", -4, 20_000, 6)]
+    (first,) = legs(made.step(opening))
+    assert ("seller", -E8) == (first.account, first.quantity_e8)
+    # A fee takes almost all that the buyer has: it is due by an event of its own, and more urgent than who waits.
+    second, third = legs(made.step([fill("buyer", "BTC-PERP", "-0.01", 20_000, 7, fee=45_000)]))
+    assert ("buyer", "waiting") == (second.account, third.account)
+    assert 0 < -third.quantity_e8 <= second.quantity_e8
+
+
 def test_a_decision_beside_others_is_repeated_from_its_record() -> None:
     fleet = Fleet(replace(AT_ONCE, flow_max_e8=40_000 * E8, participation_ppm=500_000))
     result = fleet.crash()
