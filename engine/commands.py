@@ -7,7 +7,7 @@ are rendered in shortest round-trip form on the wire, so that a recomputation ca
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine.outcomes import Anomaly, MarginStatus, Outcome, Refusal
@@ -66,6 +66,10 @@ class CommandKind(StrEnum):
     def is_leg(self) -> bool:
         """Whether it names an instrument and a quantity."""
         return self not in (CommandKind.CANCEL_ORDERS, CommandKind.AUCTION, CommandKind.RELEASE)
+
+
+FORCED_FLOW = frozenset({CommandKind.REDUCE, CommandKind.CLOSE, CommandKind.HEDGE})
+"""Kinds that trade at a price of the market, and so move it."""
 
 
 class CommandReason(StrEnum):
@@ -153,7 +157,8 @@ class LiquidationDecision:
     ``book`` is the canonical text of the account's state before the decision (``engine.state``); with the versions
     it is all that a recomputation needs. ``equity_after`` and ``maintenance_margin_after`` are the planner's: what
     holds once all legs have traded at the marks. ``explanation`` is one sentence for a person. A round that closes
-    nothing at a price of the market has no ``certificate``.
+    nothing at a price of the market has no ``certificate``. ``flow`` is what other accounts of the partition were still
+    to trade in the instruments of the account: signed contracts in 10^-8, without zeros, ordered by instrument.
     """
 
     decision_id: str
@@ -169,6 +174,7 @@ class LiquidationDecision:
     command_ids: tuple[str, ...]
     book: str
     versions: Versions
+    flow: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from engine.books.account import AccountBook
 from engine.commands import Command
 from engine.events import Event, Fill, Source
 from engine.liquidation.decision import decide
+from engine.liquidation.slices import Throttled
 from engine.state import book_from_text
 from schemas.codec import decode, encode
 from schemas.errors import SchemaError
@@ -32,7 +33,7 @@ from streams.audit.evidence import (
     SETTLEMENTS_AS_OF,
 )
 from streams.audit.store import AuditStore
-from streams.translate import to_account_event, to_broadcast_event, to_versions, to_wire
+from streams.translate import to_account_event, to_broadcast_event, to_flow, to_versions, to_wire
 
 
 class NotInAudit(Exception):
@@ -135,7 +136,11 @@ def _compare_decision(engine: MarginEngine, decision: LiquidationDecisionV1, aud
     if engine.parameters is None:
         return ["parameters: none in force at the decision's reference version"]
     book = book_from_text(decision.book)
-    again = decide(book, engine.market(), engine.parameters, to_versions(decision.versions))
+    versions = to_versions(decision.versions)
+    try:
+        again = decide(book, engine.market(), engine.parameters, versions, flow=to_flow(decision))
+    except Throttled:
+        return ["decision: recomputed, the account has to wait for others"]
     if again is None:
         return ["decision: recomputed, there is nothing to command"]
     evidence, commands = again

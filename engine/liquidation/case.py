@@ -20,16 +20,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from engine.books.account import AccountBook, OpenCommand
-from engine.commands import CommandKind, LiquidationCommand
+from engine.commands import FORCED_FLOW, CommandKind, LiquidationCommand
 from engine.events import EPOCH_STALE, Fill, LiquidationAck
 from engine.ids import command_address
 from engine.liquidation.status import ACTIVE
 from engine.outcomes import APPLIED, Anomaly, MarginStatus, Outcome, Rejection, rejected
 from engine.reference.parameters import RiskParameters
 from engine.units import fits_int64
-
-CLOSING = frozenset({CommandKind.REDUCE, CommandKind.CLOSE, CommandKind.HEDGE})
-"""Kinds of the rounds that trade at a price of the market."""
 
 
 def arrive(book: AccountBook, before: MarginStatus, time_us: int, parameters: RiskParameters) -> None:
@@ -63,7 +60,7 @@ def open_round(book: AccountBook, commands: Iterable[LiquidationCommand]) -> Non
     closes = False
     for command in commands:
         ladder.command_sequence = command.sequence
-        closes |= command.kind in CLOSING
+        closes |= command.kind in FORCED_FLOW
         if command.kind is CommandKind.RELEASE:
             ladder.released = True
             continue

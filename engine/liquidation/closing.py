@@ -17,6 +17,7 @@ from engine.books.funding import funding_index
 from engine.books.ledger import Flow
 from engine.books.positions import add_trade, trade, trade_value
 from engine.commands import CommandKind
+from engine.fleet.flow import NO_FLOW, ahead_e8
 from engine.market import Market
 from engine.portfolio import Portfolio, PortfolioPosition
 from engine.pricing.black76 import black76
@@ -53,10 +54,14 @@ def is_partly_held(book: AccountBook, market: Market) -> bool:
 
 
 class Closing:
-    """The ways to close one account's book under one market."""
+    """The ways to close one account's book under one market, beside the forced ``flow`` of others (signed contracts in
+    10^-8 by instrument)."""
 
-    def __init__(self, book: AccountBook, market: Market, parameters: RiskParameters) -> None:
+    def __init__(
+        self, book: AccountBook, market: Market, parameters: RiskParameters, flow: Mapping[str, int] = NO_FLOW
+    ) -> None:
         self._book = book
+        self._flow = flow
         self._market = market
         self._parameters = parameters
         self._effects: dict[tuple[str, int], ClosingEffect] = {}
@@ -82,6 +87,21 @@ class Closing:
     def lot_e8(self, instrument: str) -> int:
         """The smallest quantity that can be traded."""
         return self._market.instruments[instrument].lot_e8
+
+    def net_flow_e8(self, instrument: str) -> int:
+        """What others are to trade, signed so that the side on which the position is closed is positive."""
+        net_e8 = self._flow.get(instrument, 0)
+        return -net_e8 if self._held[instrument].quantity_e8 > 0 else net_e8
+
+    def ahead(self, instrument: str) -> float:
+        """Contracts that others trade before the position can be closed; none where nobody knows the depth."""
+        return self._ahead_e8(instrument) / E8 if self.daily_volume(instrument) is not None else 0.0
+
+    def daily_volume(self, instrument: str) -> float | None:
+        """What is traded of the underlying in a day, numeraire; None where nobody knows."""
+        terms = self._market.instruments[instrument]
+        volume_e8 = self._parameters.underlyings[terms.underlying].daily_volume_e8
+        return None if volume_e8 is None else volume_e8 / E8
 
     def cost(self, closes: Mapping[str, int]) -> float:
         """Cost of closing the unsigned quantities ``closes``, numeraire."""
@@ -133,7 +153,7 @@ class Closing:
         flow = Flow()
         add_trade(flow, terms, held, made, index)
         asset_price = self._asset_price(terms)
-        fee_e8 = self._fee(terms, quantity_e8, asset_price)
+        fee_e8 = self._fee(terms, quantity_e8, self._ahead_e8(name), asset_price)
         return ClosingEffect(
             asset=terms.settlement_asset,
             cash_e8=flow.balance_e8 - fee_e8,
@@ -147,8 +167,8 @@ class Closing:
         return self._notional_e8(terms, size_e8) / size_e8 * self._asset_price(terms)
 
     def cost_rates(self, instrument: str) -> tuple[float, float]:
-        """Spread and fees per contract, and impact per contract^1.5, both numeraire: the cost of closing x contracts is
-        linear x + impact x^1.5, but for rounding up to whole units of money."""
+        """Spread and fees per contract, and impact per contract^1.5, both numeraire: the cost of closing x contracts
+        behind a flow of f is linear x + impact ((f + x)^1.5 - f^1.5), but for rounding up to whole units of money."""
         parameters = self._parameters.underlyings[self._market.instruments[instrument].underlying]
         each = self.notional_each(instrument)
         linear = (parameters.close_cost_ppm + self._parameters.policy.liquidation_fee_ppm) / PPM * each
@@ -156,17 +176,21 @@ class Closing:
             return linear, 0.0
         return linear, parameters.impact_ppm / PPM * each * math.sqrt(each / (parameters.daily_volume_e8 / E8))
 
-    def _fee(self, terms: Instrument, quantity_e8: int, asset_price: float) -> int:
+    def _ahead_e8(self, instrument: str) -> int:
+        return ahead_e8(self.net_flow_e8(instrument), 1)
+
+    def _fee(self, terms: Instrument, quantity_e8: int, ahead_e8: int, asset_price: float) -> int:
         """Cost of closing the notional (of an option: of the underlying), in the settlement asset, rounded up: spread
-        and fees exactly, and the impact of the depth model that margin uses too."""
+        and fees exactly, and the impact of the depth model that margin uses too, beyond that of the flow ahead."""
         parameters = self._parameters.underlyings[terms.underlying]
         notional_e8 = self._notional_e8(terms, quantity_e8)
         fee_e8 = div_up((parameters.close_cost_ppm + self._parameters.policy.liquidation_fee_ppm) * notional_e8, PPM)
         if parameters.daily_volume_e8 is None:
             return fee_e8
         depth = Depth(0.0, 1.0, parameters.daily_volume_e8 / E8, parameters.impact_ppm / PPM)
-        impact = cost_to_close(np.array([notional_e8 / E8 * asset_price]), depth)[0]
-        return fee_e8 + math.ceil(float(impact) / asset_price * E8)
+        both_e8 = (self._notional_e8(terms, ahead_e8 + quantity_e8), self._notional_e8(terms, ahead_e8))
+        impact = cost_to_close(np.array([each / E8 * asset_price for each in both_e8]), depth)
+        return fee_e8 + math.ceil(float(impact[0] - impact[1]) / asset_price * E8)
 
     def _notional_e8(self, terms: Instrument, quantity_e8: int) -> int:
         return abs(trade_value(terms, quantity_e8, self._market.marks[terms.mark_feed].price_e8))

@@ -1,16 +1,16 @@
 """The decision: one round of liquidation commands with the evidence for it.
 
-Owns what a decision is a function of: the account's book, the market, the parameters and their versions, and nothing
-else. The step decides with it and ``explain`` repeats it from the audited book text, so both give the same bits. Which
-kind of round it is follows from the book: a cured account in a case is released, any other gets what its status asks
-for. Refuses to choose legs (``plan``) and takeover prices (``takeover``).
+Owns what a decision is a function of: the account's book, the market, the parameters and their versions, the forced
+flow of others beside it, and nothing else. The step decides with it and ``explain`` repeats it from the audited book
+text and flow, so both give the same bits. Which kind of round it is follows from the book: a cured account in a case is
+released, any other gets what its status asks for. Refuses to choose legs (``plan``) and takeover prices (``takeover``).
 
 Trail: before it ``engine.liquidation.status``, after it ``engine.liquidation.case`` (the commands' life).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.books.account import AccountBook
@@ -25,6 +25,7 @@ from engine.commands import (
     LiquidationDecision,
     Versions,
 )
+from engine.fleet.flow import NO_FLOW
 from engine.ids import account_version, command_id, decision_id
 from engine.liquidation.closing import can_close, is_partly_held
 from engine.liquidation.plan import PlanLeg, plan
@@ -62,16 +63,19 @@ def decide(
     parameters: RiskParameters,
     versions: Versions,
     frame: RiskFrame | None = None,
+    flow: Mapping[str, int] = NO_FLOW,
 ) -> tuple[LiquidationDecision, tuple[LiquidationCommand, ...]] | None:
-    """The next round for an account in a liquidation case; None if there is nothing to command.
+    """The next round for an account in a liquidation case; None if there is nothing to command. Raises
+    ``engine.liquidation.slices.Throttled`` if there is but others have to trade first.
 
     The account must be priced, and have no command open unless it is cured. The book is not changed; its text is taken
-    before the round is opened. ``frame`` changes no bit of the result.
+    before the round is opened. ``frame`` changes no bit of the result. ``flow`` is what other accounts of the partition
+    are to trade (signed contracts in 10^-8 by instrument).
     """
     frame = frame or RiskFrame(market, parameters)
     (figures,) = margin_figures((book,), market, parameters, frame)
     assert figures is not None, "only priced accounts are decided upon"
-    made = _round(book, market, parameters, frame, figures)
+    made = _round(book, market, parameters, frame, figures, flow)
     if made is None:
         return None
     account, sequence, number = book.account, book.liquidation_sequence, book.liquidation_round + 1
@@ -112,12 +116,18 @@ def decide(
         command_ids=tuple(command.command_id for command in commands),
         book=canonical_text(book),
         versions=versions,
+        flow=dict(flow) if made.certificate is not None else {},
     )
     return evidence, commands
 
 
 def _round(
-    book: AccountBook, market: Market, parameters: RiskParameters, frame: RiskFrame, figures: AccountFigures
+    book: AccountBook,
+    market: Market,
+    parameters: RiskParameters,
+    frame: RiskFrame,
+    figures: AccountFigures,
+    flow: Mapping[str, int],
 ) -> _Round | None:
     assert book.status in ACTIVE, f"{book.status.name} is no status of a case"
     if is_cured(figures.equity, figures.maintenance_margin, parameters) or (
@@ -131,13 +141,13 @@ def _round(
             return _hand_over(book, market, parameters, frame, figures)
         case MarginStatus.AUCTION:
             return None if is_partly_held(book, market) else _auction(parameters, figures)
-    return _close(book, market, parameters, frame, figures)
+    return _close(book, market, parameters, frame, flow)
 
 
 def _close(
-    book: AccountBook, market: Market, parameters: RiskParameters, frame: RiskFrame, figures: AccountFigures
+    book: AccountBook, market: Market, parameters: RiskParameters, frame: RiskFrame, flow: Mapping[str, int]
 ) -> _Round | None:
-    planned = plan(book, market, parameters, frame)
+    planned = plan(book, market, parameters, frame, flow)
     if planned is None:
         return None
     return _Round(

@@ -5,19 +5,22 @@ of every other; here it is rounded up to lots, what would stay as dust is closed
 exactly, as the fills will make it. What the model left out is made good by closing an equal share of all that is left.
 
 A plan never grows a position, is made of whole lots, and reaches the target when all legs trade at the marks; there is
-none when even closing everything would not reach it. Legs are in an order in which none of them, traded alone, raises
+one whenever closing everything would reach it, and sometimes when not. Legs are in an order in which none of them, traded alone, raises
 what is missing, as far as there is such an order. Balances are not sold. Expired positions are not touched; they await
-settlement.
+settlement. What of the plan is commanded now, beside everybody else who is being closed, ``slices`` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.books.account import AccountBook
 from engine.commands import BindingScenario, Certificate, CommandKind
+from engine.fleet.flow import NO_FLOW
 from engine.liquidation.closing import Closing
+from engine.liquidation.ordering import EXHAUSTIVE_MAX, gentlest_order, worst_step
+from engine.liquidation.slices import Throttled, candidates, is_full, limit_of, must_wait
 from engine.liquidation.statement import Statement, state
 from engine.market import Market
 from engine.reference.parameters import RiskParameters
@@ -45,7 +48,7 @@ class PlanLeg:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Legs in the order in which to begin them, and the figures the account will have if all trade at the marks
-    (numeraire)."""
+    (numeraire). They are a slice where not all may be traded at once; the certificate is of the whole."""
 
     kinds: tuple[CommandKind, ...]
     legs: tuple[PlanLeg, ...]
@@ -65,39 +68,50 @@ class _Trial:
     shortfall: float
 
 
-def plan(book: AccountBook, market: Market, parameters: RiskParameters, frame: RiskFrame | None = None) -> Plan | None:
+def plan(
+    book: AccountBook,
+    market: Market,
+    parameters: RiskParameters,
+    frame: RiskFrame | None = None,
+    flow: Mapping[str, int] = NO_FLOW,
+) -> Plan | None:
     """The plan for an account below its target; None if there is nothing to close or closing would not reach it.
+    Raises ``Throttled`` if others have to finish first.
 
     The account must be priced. ``frame`` is that of this market and these parameters, if the caller has one; it
-    saves time and changes no bit.
+    saves time and changes no bit. ``flow`` is what others are to trade, signed contracts in 10^-8 by instrument.
     """
-    closing = Closing(book, market, parameters)
+    closing = Closing(book, market, parameters, flow)
     if not closing.closable:
         return None
     planner = _Planner(closing, market, parameters, frame or RiskFrame(market, parameters))
     (start,) = planner.evaluate([{}])
     if start.shortfall <= 0:
         return None
+    if is_full(closing, parameters):
+        raise Throttled
     stated = state(book, closing, parameters, planner.frame, start.equity)
     solution = least_cost(stated.problem)
     wanted = dict(zip(stated.instruments, solution.x_I.tolist(), strict=True))
     chosen = planner.enough({name: planner.on_lots(name, units) for name, units in wanted.items() if units > 0.0})
     if chosen is None:
         return None
-    names = planner.in_order(start, chosen)
+    names, chosen = planner.in_order(start, chosen)
+    now = planner.slice(start, chosen)
+    if now is not chosen:
+        names, now = planner.in_order(start, now)
     cost = closing.cost(chosen.closes)
     certificate = _certificate(stated, solution, cost)
-    kinds = (
-        CommandKind.CLOSE if chosen.closes[name] == closing.size_e8(name) else CommandKind.REDUCE for name in names
-    )
+    kinds = (CommandKind.CLOSE if now.closes[name] == closing.size_e8(name) else CommandKind.REDUCE for name in names)
+    explanation = _explanation(start, chosen, certificate, names[0])
+    if now is not chosen and cost > 0.0:
+        explanation += f"; a slice of it now, {closing.cost(now.closes) / cost:.1%} by cost"
     return Plan(
         kinds=tuple(kinds),
-        legs=tuple(
-            PlanLeg(name, closing.signed(name, chosen.closes[name]), closing.limit_price(name)) for name in names
-        ),
-        equity_after=chosen.equity,
-        maintenance_margin_after=chosen.maintenance_margin,
-        explanation=_explanation(start, chosen, certificate, names[0]),
+        legs=tuple(PlanLeg(name, closing.signed(name, now.closes[name]), closing.limit_price(name)) for name in names),
+        equity_after=now.equity,
+        maintenance_margin_after=now.maintenance_margin,
+        explanation=explanation,
         certificate=certificate,
     )
 
@@ -146,17 +160,53 @@ class _Planner:
                 made[name] = quantity_e8
         return made
 
-    def in_order(self, start: _Trial, chosen: _Trial) -> list[str]:
-        """The instruments of ``chosen``: first that which lowers the shortfall most, then of the rest likewise."""
-        left, done, order = sorted(chosen.closes), dict[str, int](), list[str]()
-        while left:
+    def slice(self, start: _Trial, chosen: _Trial) -> _Trial:
+        """What of ``chosen`` is traded now; raises ``Throttled``."""
+        limits = {
+            name: limit_of(name, quantity_e8, self._closing, self._parameters, (start.equity, start.maintenance_margin))
+            for name, quantity_e8 in chosen.closes.items()
+        }
+        for closes in candidates(chosen.closes, limits):
+            (trial,) = self.evaluate([closes])
+            if trial.shortfall <= start.shortfall:
+                return chosen if closes == chosen.closes else trial
+        if must_wait(chosen.closes, limits):
+            raise Throttled
+        return chosen
+
+    def in_order(self, start: _Trial, chosen: _Trial) -> tuple[list[str], _Trial]:
+        """The instruments of ``chosen``: first that which lowers the shortfall most, then of the rest likewise; where
+        that makes a step that raises it, the order with the gentlest steps. What is left once the target is reached
+        was rounded up to a lot that nobody needs, and is left out."""
+        left, path = sorted(chosen.closes), [start]
+        while left and path[-1].shortfall > 0:
+            done = path[-1].closes
             trials = self.evaluate([{**done, name: chosen.closes[name]} for name in left])
             ranked = sorted(zip(trials, left, strict=True), key=lambda pair: (pair[0].shortfall, pair[1]))
-            taken = [ranked[0][1]] if len(left) <= ORDERED_MAX else [name for _, name in ranked]
-            order += taken
-            done |= {name: chosen.closes[name] for name in taken}
-            left = [name for name in left if name not in done]
-        return order
+            if len(left) > ORDERED_MAX:
+                return [*done, *(name for _, name in ranked)], chosen
+            path.append(ranked[0][0])
+            left.remove(ranked[0][1])
+        if 1 < len(path[-1].closes) <= EXHAUSTIVE_MAX and worst_step([trial.shortfall for trial in path]) > 0.0:
+            path = self._gentlest(path[-1])
+        return list(path[-1].closes), path[-1]
+
+    def _gentlest(self, chosen: _Trial) -> list[_Trial]:
+        """The way to ``chosen``, or to less if that reaches the target, whose steps raise the shortfall least."""
+        names = sorted(chosen.closes)
+        subsets = [
+            {name: chosen.closes[name] for at, name in enumerate(names) if subset >> at & 1}
+            for subset in range(1 << len(names))
+        ]
+        trials, path, taken = self.evaluate(subsets), list[_Trial](), 0
+        order = gentlest_order([trial.shortfall for trial in trials])
+        for count in range(len(order) + 1):
+            taken |= 1 << order[count - 1] if count else 0
+            closes = {names[at]: chosen.closes[names[at]] for at in order[:count]}
+            path.append(replace(trials[taken], closes=closes))
+            if trials[taken].shortfall <= 0:
+                break
+        return path
 
     def evaluate(self, closes: Sequence[Mapping[str, int]]) -> list[_Trial]:
         """What the account is after closing each of ``closes`` at the marks and paying for it."""

@@ -59,7 +59,7 @@ def state(
         size_I=np.abs(quantity_I),
         linear_I=np.array([linear for linear, _ in rates]),
         impact_I=np.array([impact for _, impact in rates]),
-        pending_I=np.zeros(len(names)),
+        pending_I=np.array([closing.ahead(name) for name in names]),
         equity=equity,
         target=parameters.liquidation_target_ppm / PPM,
     )

@@ -15,23 +15,26 @@ Trail: before it ``engine.margin_engine``, after it ``engine.risk.verdicts`` and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.books.account import AccountBook
+from engine.books.account import AccountBook, OpenCommand
 from engine.books.exposure import TIME_FACTOR, AccountIndex
 from engine.books.market_book import MarketBook
 from engine.columns.accounts import AccountColumns
 from engine.columns.arrays import Int32s
 from engine.columns.desk import Desk
 from engine.commands import AccountCommand, CommandKind, ExecutionAnomaly, StatusChanged
+from engine.fleet.ledger import FleetLedger
+from engine.fleet.waiting import WaitingList, severity
 from engine.liquidation import case, status
 from engine.liquidation.calm import Waiting, calm
 from engine.liquidation.closing import can_close, is_partly_held, may_close
 from engine.liquidation.decision import decide
 from engine.liquidation.lookout import Lookout
+from engine.liquidation.slices import Throttled
 from engine.liquidation.status import Circumstances, Condition
 from engine.liquidation.suspicion import Suspicions
 from engine.liquidation.timers import Timers
@@ -57,10 +60,11 @@ class Findings:
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """One recomputed account that is not calm: its figures, what is doubtful about them and must therefore wait, what
-    else holds of it, and its next status."""
+    else holds of it, its next status, and how much it matters when it is served (``engine.fleet.waiting``)."""
 
     number: int
     account: str
+    severity: float
     figures: tuple[float, float, float]
     doubts: frozenset[PriceDoubt]
     at: Circumstances
@@ -83,6 +87,8 @@ class AccountWatch:
         self._suspicions = Suspicions(market)
         self._restless = AccountIndex()
         self._timers = Timers()
+        self._ledger = FleetLedger()
+        self._queue = WaitingList()
         self._noted: list[Int32s] = []
         self._noted_few: set[int] = set()
         self._frame: RiskFrame | None = None
@@ -121,6 +127,9 @@ class AccountWatch:
             self._restless.drop(number)
         for number in gone & self._timers.members():
             self._timers.put(number, None)
+        self._stir(self._ledger.members() & gone)
+        self._ledger.drop(gone)
+        self._queue.drop(gone)
         self._noted_few -= gone
         self._noted = [np.setdiff1d(noted, numbers) for noted in self._noted]
 
@@ -149,11 +158,13 @@ class AccountWatch:
         parameters = self._market.parameters
         if parameters is None:
             return findings
+        self._queue.begin()
         numbers = self._take_noted(self._lookout.moved(parameters))
         standings: list[_Standing] = []
         while numbers.size:
             self._close_expired(numbers, parameters, findings)
             self._desk.put_back()
+            self._count_flow(numbers)
             verdicts = self._lookout.evaluate(numbers)
             deadlines_us = self._deadlines(numbers, parameters)
             found = calm(
@@ -163,9 +174,12 @@ class AccountWatch:
             self._lookout.release(numbers[~found.calm])
             self._settle_down(numbers[found.calm], deadlines_us)
             standings += self._recompute(numbers, found.calm, verdicts, parameters)
-            numbers = np.unique(evicted)
+            known = {standing.number for standing in standings}
+            called = self._queue.take_stirred() - known
+            numbers = np.unique(np.concatenate([evicted, np.fromiter(called, dtype=np.int32, count=len(called))]))
         standings.sort(key=lambda standing: standing.account)
         standings = self._break(standings, parameters)
+        standings.sort(key=lambda standing: (standing.severity, standing.account))
         self._move(standings, parameters, findings)
         self._desk.put_back()
         return findings
@@ -190,6 +204,24 @@ class AccountWatch:
             for id, anomaly in case.close_expired(book, time_us, parameters):
                 reported = ExecutionAnomaly(book.account, id, "", anomaly, versions)
                 findings.commands.append((book.account, reported))
+
+    def _count_flow(self, numbers: Int32s) -> None:
+        """Bring the ledger up to date with what the accounts ``numbers`` have open. Nobody else's can have changed."""
+        self._queue.drop(numbers.tolist())
+        for number in self._cold(numbers):
+            self._put_flow(number, self._columns.cold[number].open_commands)
+
+    def _put_flow(self, number: int, commands: Mapping[str, OpenCommand]) -> None:
+        shard = self._shard(number)
+        if self._ledger.put(number, shard, commands):
+            self._queue.stir(shard)
+
+    def _stir(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._queue.stir(self._shard(number))
+
+    def _shard(self, number: int) -> int:
+        return int(self._columns.accounts.shard_A[number])
 
     def _cold(self, numbers: Int32s) -> list[int]:
         """Those of ``numbers`` that have anything outside the columns."""
@@ -247,6 +279,7 @@ class AccountWatch:
                     held_until_us = self._held_until(number, parameters)
                 figures = (equity, initial, maintenance)
                 standings.append(self._stand(number, figures, self._doubts(book, figures, held_until_us), parameters))
+                self._queue.stir(self._shard(number))  # It may open a round, which others wait before or behind.
             self._set_deadline(number, book, parameters, held_until_us)
         return standings
 
@@ -260,7 +293,8 @@ class AccountWatch:
         book = self._desk.take(number)
         at = self._circumstances(book, parameters, waiting(doubts))
         found = status.conditions(*figures, parameters, at)
-        return _Standing(number, book.account, figures, doubts, at, found, status.next_status(book.status, found))
+        urgency, after = severity(figures[0], figures[2]), status.next_status(book.status, found)
+        return _Standing(number, book.account, urgency, figures, doubts, at, found, after)
 
     def _doubts(
         self, book: AccountBook, figures: tuple[float, float, float], held_until_us: int | None
@@ -328,21 +362,37 @@ class AccountWatch:
         return feeds | {TIME_FACTOR} if has_option or book.status is MarginStatus.SUSPECT else feeds
 
     def _move(self, standings: list[_Standing], parameters: RiskParameters, findings: Findings) -> None:
-        """Make the transitions and open the rounds that are due, account by account."""
+        """Make the transitions and open the rounds that are due, account by account, the most urgent first."""
         for standing in standings:
             book = self._desk.take(standing.number)
             if self._is_to_be_released(book, standing):
                 self._open_round(book, standing, parameters, findings)
             if standing.after is not book.status:
                 self._change_status(book, standing, standing.after, parameters, findings)
-            if not self._is_due(book, standing, parameters) or self._open_round(book, standing, parameters, findings):
-                continue
-            if is_partly_held(book, self._market.view()):
-                continue  # There is a plan, maybe, once the hold has ended.
+            if self._is_due(book, standing, parameters):
+                self._serve(book, standing, parameters, findings)
+
+    def _serve(self, book: AccountBook, standing: _Standing, parameters: RiskParameters, findings: Findings) -> None:
+        """Open the round that is due, or let the account wait for its turn."""
+        shard = self._shard(standing.number)
+        if book.status is MarginStatus.LIQUIDATING and not self._may_begin(shard, parameters):
+            self._queue.put(standing.number, shard)
+            return
+        try:
+            is_opened = self._open_round(book, standing, parameters, findings)
+        except Throttled:
+            self._queue.put(standing.number, shard, tried=True)
+            return
+        if not is_opened and not is_partly_held(book, self._market.view()):  # Else there is a plan, maybe, later.
             after = status.next_status(book.status, frozenset({Condition.NO_PLAN}))
             if after is not book.status:
                 self._change_status(book, standing, after, parameters, findings)
                 self._open_round(book, standing, parameters, findings)
+
+    def _may_begin(self, shard: int, parameters: RiskParameters) -> bool:
+        """Whether another account of a partition may be closed at prices of the market now."""
+        most = parameters.policy.live_accounts_max
+        return not (most and self._ledger.live(shard) >= most) and not self._queue.is_tried_enough(shard)
 
     def _is_to_be_released(self, book: AccountBook, standing: _Standing) -> bool:
         """Whether executors must hear that the account is cured: while they work, or on its way out."""
@@ -376,10 +426,12 @@ class AccountWatch:
         before, book.status = book.status, after
         book.status_changes += 1
         case.arrive(book, before, self._market.time_us, parameters)
+        # A call changes nothing about marks that are too old: the hold ends when it would have ended.
+        held_until_us = self._held_until(standing.number, parameters) if standing.at.stale else None
         if after is MarginStatus.SUSPECT:
             book.ladder.wait_until_us = self._suspicions.until_us(standing.doubts, parameters)
             self._restless.put(standing.number, self._factors(book))
-        self._set_deadline(standing.number, book, parameters, None)
+        self._set_deadline(standing.number, book, parameters, held_until_us)
         versions = self._market.versions(book.applied)
         changed = StatusChanged(book.account, book.status_changes, before, book.status, figures, versions)
         findings.changed.add(standing.number)
@@ -388,13 +440,16 @@ class AccountWatch:
     def _open_round(
         self, book: AccountBook, standing: _Standing, parameters: RiskParameters, findings: Findings
     ) -> bool:
-        """Decide and open a round; False if there is nothing to command."""
+        """Decide and open a round; False if there is nothing to command. Raises ``Throttled`` and opens none if others
+        have to trade first."""
         versions = self._market.versions(book.applied)
-        decided = decide(book, self._market.view(), parameters, versions, self.frame(parameters))
+        flow = self._ledger.of_others(standing.number, self._shard(standing.number), book.positions)
+        decided = decide(book, self._market.view(), parameters, versions, self.frame(parameters), flow)
         if decided is None:
             return False
         decision, commands = decided
         case.open_round(book, commands)
+        self._put_flow(standing.number, book.open_commands)
         self._set_deadline(standing.number, book, parameters, None)
         findings.changed.add(standing.number)
         findings.commands.append((book.account, decision))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from engine.errors import InvalidReference
 from engine.reference.trust_policy import DEFAULT_TRUST, TrustPolicy
-from engine.units import PPM
+from engine.units import DAY_US, PPM
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,12 @@ class LiquidationPolicy:
     Closing pays ``liquidation_fee`` of the traded value, at most what is left above the bankruptcy price. What would
     stay of a position below ``dust`` (numeraire) is closed with it. ``hedges`` are instruments that may be traded to
     reduce risk where closing is dearer. ``trust`` is how far prices are believed.
+
+    What accounts of one input partition trade at the same time is bounded: of one instrument at most ``flow_max``
+    (numeraire) of net forced flow on either side, by at most ``live_accounts_max`` accounts; 0: no bound. One account
+    is closed in rounds that take at most ``participation`` of an instrument's daily volume, as long as its equity can
+    wait: prices are reckoned to move by what maintenance margin covers within ``margin_horizon_us``
+    (``engine.fleet.pace``). 0: all at once.
     """
 
     watch_buffer_ppm: int = PPM
@@ -60,12 +66,16 @@ class LiquidationPolicy:
     dust_e8: int = 0
     hedges: tuple[str, ...] = ()
     auction: AuctionSchedule = DEFAULT_SCHEDULE
+    flow_max_e8: int = 0
+    live_accounts_max: int = 0
+    participation_ppm: int = 0
+    margin_horizon_us: int = DAY_US
     trust: TrustPolicy = DEFAULT_TRUST
 
     def __post_init__(self) -> None:
         if self.watch_buffer_ppm < PPM:
             raise InvalidReference("liquidation.watch_buffer", "must be at least 1")
-        for field in ("suspect_us_max", "cancel_us_max", "cooldown_us", "dust_e8"):
+        for field in ("suspect_us_max", "cancel_us_max", "cooldown_us", "dust_e8", "flow_max_e8", "live_accounts_max"):
             if getattr(self, field) < 0:
                 raise InvalidReference(f"liquidation.{field.removesuffix('_e8')}", "must not be negative")
         if self.cooldown_us_max < self.cooldown_us:
@@ -76,6 +86,10 @@ class LiquidationPolicy:
             raise InvalidReference("liquidation.backstop_at", "must lie in 0..1, 1 excluded")
         if not 0 <= self.liquidation_fee_ppm < PPM:
             raise InvalidReference("liquidation.liquidation_fee", "must lie in 0..1, 1 excluded")
+        if not 0 <= self.participation_ppm <= PPM:
+            raise InvalidReference("liquidation.participation", "must lie in 0..1")
+        if self.margin_horizon_us <= 0:
+            raise InvalidReference("liquidation.margin_horizon_us", "must be positive")
         if len(set(self.hedges)) != len(self.hedges):
             raise InvalidReference("liquidation.hedges", "names an instrument twice")
 

@@ -128,7 +128,9 @@ CREATE TABLE IF NOT EXISTS liquidation_decisions
     `plan_target`                 Float64,
     `binding_underlyings`         Array(String),
     `binding_scenarios`           Array(String),
-    `binding_weights`             Array(Float64)
+    `binding_weights`             Array(Float64),
+    `flow_instruments`            Array(String),
+    `flow_quantities`             Array(Float64)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))

@@ -80,7 +80,8 @@ class LiquidationDecisionV1(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="liquidation_decision"
 ):
     """Why a round of commands was issued; ``book`` is the canonical account state it was computed from. A round that
-    closes nothing at a price of the market has no certificate."""
+    closes nothing at a price of the market has no certificate. ``flow`` is what other accounts were still to trade in
+    the account's instruments (signed contracts), which the plan reckons with; absent from decisions before it was."""
 
     v: Literal[1]
     event_id: Identifier
@@ -96,6 +97,7 @@ class LiquidationDecisionV1(
     book: str
     versions: VersionsV1
     certificate: CertificateV1 | None = None
+    flow: dict[Identifier, Decimal] = {}
 
 
 class ExecutionAnomalyV1(

@@ -100,6 +100,10 @@ class LiquidationPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     dust: UnsignedDecimal = "0"
     hedges: tuple[Identifier, ...] = ()
     auction: AuctionScheduleV1 = AuctionScheduleV1()
+    flow_max: UnsignedDecimal = "0"
+    live_accounts_max: Annotated[int, Meta(ge=0, le=2**31)] = 0
+    participation: UnsignedDecimal = "0"
+    margin_horizon_us: Micros = 86_400_000_000
     trust: TrustPolicyV1 = TrustPolicyV1()
 
 

@@ -289,6 +289,8 @@ def _liquidation_decision(record: LiquidationDecisionV1) -> Row:
         record.reason,
         record.explanation,
         *_certificate(record.certificate),
+        list(record.flow),
+        list(map(float, record.flow.values())),
     )
 
 

@@ -246,6 +246,8 @@ LIQUIDATION_DECISIONS: Final = Table(
         *_columns("Float64", "plan_cost plan_lower_bound plan_gap plan_target"),
         *_columns("Array(String)", "binding_underlyings binding_scenarios"),
         *_columns("Array(Float64)", "binding_weights"),
+        *_columns("Array(String)", "flow_instruments"),
+        *_columns("Array(Float64)", "flow_quantities"),
     ),
     kind="liquidation_decision",
 )

@@ -20,11 +20,12 @@ from schemas.events.control import LiquidationControlV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import AckReason, LiquidationAckV1, LiquidationCommandV1
 from streams.executor.auction import AuctionRun, Bidder
+from streams.executor.crossing import Live, crossed
 from streams.executor.depth import DEFAULT_DEPTH
 from streams.executor.faults import Fault, FaultKind, distorted, striking
 from streams.executor.history import MarketHistory
 from streams.executor.holds import HoldBook, Holds, holding
-from streams.executor.legs import UNLIMITED_E8, Leg, close_against_winners, trade_on_book, transfer
+from streams.executor.legs import UNLIMITED_E8, Leg, close_against_winners, trade_rest, transfer
 from streams.executor.positions import PositionView, command_of, signed_e8
 from streams.executor.protocol import (
     FINAL_STATES,
@@ -67,6 +68,15 @@ class _Working:
     run: AuctionRun | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A command to be traded on the market, and the fault that strikes it: those that are struck are not crossed."""
+
+    partition: int
+    command: LiquidationCommandV1
+    fault: FaultKind | None
+
+
 class LiquidationExecutor:
     """Turns commands into the records that execute and answer them."""
 
@@ -85,6 +95,7 @@ class LiquidationExecutor:
         self._protocols: dict[int, PartitionProtocol] = {}
         self._fills_read: dict[int, int] = {}
         self._waiting: dict[str, tuple[int, LiquidationCommandV1]] = {}
+        self._ready: dict[str, _Ready] = {}
         self._working: dict[str, _Working] = {}
         self._holds = HoldBook(self._options.holds)
         self._resting = dict(self._options.resting_orders)
@@ -171,12 +182,35 @@ class LiquidationExecutor:
             for partition, command in list(self._waiting.values()):
                 if command.command_id not in self._waiting:
                     continue
+                if self._is_ready(command):
+                    records += (
+                        self._trade_ready()
+                    )  # Its position must be known before the next of its commands is checked.
                 ruling = self._protocol(partition).check(command, self._surroundings(partition))
                 if ruling is Ruling.WAIT:
                     continue
                 del self._waiting[command.command_id]
                 moved = True
                 records += self._obey(command, partition, ruling if isinstance(ruling, Refusal) else None)
+        return records + self._trade_ready()
+
+    def _is_ready(self, command: LiquidationCommandV1) -> bool:
+        same = (command.account, command.instrument)
+        return any((ready.command.account, ready.command.instrument) == same for ready in self._ready.values())
+
+    def _trade_ready(self) -> list[Record]:
+        """Trade what is ready: opposite sides with one another first, then the rest on the book."""
+        readied, self._ready = self._ready, {}
+        lives = [
+            Live(leg, ready.command.versions.mark_version)
+            for ready in readied.values()
+            if ready.fault is None and (leg := self._leg(ready.command, None)) is not None
+        ]
+        trades = crossed(lives, self._options.price_band_ppm, self._counterparty) if len(lives) > 1 else {}
+        records: list[Record] = []
+        for id, ready in readied.items():
+            execution = self._execute_leg(ready.command, ready.fault, trades.get(id, ()))
+            records += self._publish(ready.command, ready.partition, execution, ready.fault)
         return records
 
     def _surroundings(self, partition: int) -> Surroundings:
@@ -211,7 +245,11 @@ class LiquidationExecutor:
             return self._refuse(command, partition, refusal)
         protocol.declare_void(command)
         voided = [record for id in command.supersedes for record in self._void(id, command.command_id)]
-        return voided + self._execute(command, partition, fault)
+        if command.kind in ("reduce", "close", "hedge") and fault is not FaultKind.SILENCE:
+            self._ready[command.command_id] = _Ready(partition, command, fault)
+            return voided
+        first = self._trade_ready() if command.kind not in ("cancel_orders", "release") else []
+        return voided + first + self._execute(command, partition, fault)
 
     def _refuse(self, command: LiquidationCommandV1, partition: int, refusal: Refusal) -> list[Record]:
         if refusal.reason == "epoch_stale":
@@ -229,6 +267,9 @@ class LiquidationExecutor:
             partition, command = self._waiting.pop(command_id)
             self._protocol(partition).pass_by(command)
             return [self._answer(partition, command, "cancelled", 0, "superseded", f"by {by}")]
+        ready = self._ready.pop(command_id, None)
+        if ready is not None:
+            return [self._answer(ready.partition, ready.command, "cancelled", 0, "superseded", f"by {by}")]
         working = self._working.pop(command_id, None)
         if working is None:
             return []
@@ -253,13 +294,13 @@ class LiquidationExecutor:
             execution = self._execute_leg(command, fault)
         return self._publish(command, partition, execution, fault)
 
-    def _execute_leg(self, command: LiquidationCommandV1, fault: FaultKind | None) -> Execution:
+    def _leg(self, command: LiquidationCommandV1, fault: FaultKind | None) -> Leg | None:
+        """The leg with its terms and the market it was decided on; None if it is none of ours."""
         terms = self._history.instruments.get(command.instrument or "")
         if terms is None or command.quantity is None or command.limit_price is None:
-            return Execution("rejected", reason="unknown_instrument")
-        seen, options = command.versions, self._options
-        quantity_e8 = to_e8(command.quantity, "quantity")
-        leg = Leg(
+            return None
+        seen, quantity_e8 = command.versions, to_e8(command.quantity, "quantity")
+        return Leg(
             command_id=command.command_id,
             account=command.account,
             terms=terms,
@@ -268,14 +309,21 @@ class LiquidationExecutor:
             market=self._history.as_of(seen.mark_version, seen.time_us),
             time_us=self._history.time_us if fault is FaultKind.LATE else seen.time_us,
         )
+
+    def _execute_leg(
+        self, command: LiquidationCommandV1, fault: FaultKind | None, crossed: tuple[Trade, ...] = ()
+    ) -> Execution:
+        leg, options = self._leg(command, fault), self._options
+        if leg is None:
+            return Execution("rejected", reason="unknown_instrument")
         if command.kind == "transfer_to_backstop":
             backstops = options.backstops or (Participant(self._counterparty, 1, UNLIMITED_E8),)
             found = transfer(leg, backstops, self.positions)
         elif command.kind == "adl":
             found = close_against_winners(leg, self.positions)
         else:
-            found = trade_on_book(leg, options.depth, options.price_band_ppm, self._counterparty)
-        return distorted(found, fault, terms.lot_e8, sorted(self._history.instruments))
+            found = trade_rest(leg, crossed, options.depth, options.price_band_ppm, self._counterparty)
+        return distorted(found, fault, leg.terms.lot_e8, sorted(self._history.instruments))
 
     def _publish(
         self, command: LiquidationCommandV1, partition: int, execution: Execution, fault: FaultKind | None

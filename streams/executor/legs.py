@@ -60,8 +60,15 @@ def unit_notional(terms: Instrument, market: Market) -> float | None:
     return units / price * settlement_price if is_inverse else units * price * settlement_price
 
 
-def trade_on_book(leg: Leg, depth: Depth, band_ppm: int, liquidity_provider: str) -> Execution:
-    """Trade against the simulated book: what lies within the limit, at once or not at all."""
+def is_beyond_band(leg: Leg, fair: float, band_ppm: int) -> bool:
+    """Whether the limit is absurdly far from the fair price, on its bad side."""
+    beyond_e8 = (leg.limit_e8 - round(fair * E8)) * (1 if leg.quantity_e8 > 0 else -1)
+    return beyond_e8 * PPM > band_ppm * round(fair * E8) + leg.terms.tick_e8 * PPM
+
+
+def trade_on_book(leg: Leg, depth: Depth, band_ppm: int, liquidity_provider: str, number: int = 0) -> Execution:
+    """Trade against the simulated book: what lies within the limit, at once or not at all. ``number`` is the place of
+    the trade among those of the command."""
     terms, is_buy = leg.terms, leg.quantity_e8 > 0
     fair, notional, reference = (
         fair_price(terms, leg.market),
@@ -70,8 +77,7 @@ def trade_on_book(leg: Leg, depth: Depth, band_ppm: int, liquidity_provider: str
     )
     if fair is None or notional is None or reference is None:
         return Execution("rejected", reason="no_mark")
-    beyond_e8 = (leg.limit_e8 - round(fair * E8)) * (1 if is_buy else -1)
-    if beyond_e8 * PPM > band_ppm * round(fair * E8) + terms.tick_e8 * PPM:
+    if is_beyond_band(leg, fair, band_ppm):
         return Execution("rejected", reason="price_band", detail=f"the limit is worse than the mark {fair:g} allows")
     order = BookOrder(
         abs(leg.quantity_e8), is_buy, leg.limit_e8, fair, reference, notional, terms.tick_e8, terms.lot_e8
@@ -79,14 +85,27 @@ def trade_on_book(leg: Leg, depth: Depth, band_ppm: int, liquidity_provider: str
     found = fill_within(order, depth)
     if found is None:
         return Execution("rejected", reason="limit_price")
-    return _filled(leg, found, liquidity_provider)
+    return _filled(leg, found, liquidity_provider, number)
 
 
-def _filled(leg: Leg, found: BookFill, liquidity_provider: str) -> Execution:
-    trades = (leg.trade(0, liquidity_provider, found.quantity_e8, found.price_e8),)
+def _filled(leg: Leg, found: BookFill, liquidity_provider: str, number: int) -> Execution:
+    trades = (leg.trade(number, liquidity_provider, found.quantity_e8, found.price_e8),)
     if found.quantity_e8 == abs(leg.quantity_e8):
         return Execution("filled", trades)
     return Execution("cancelled", trades, "limit_price", "the rest lies beyond the limit price")
+
+
+def trade_rest(leg: Leg, crossed: tuple[Trade, ...], depth: Depth, band_ppm: int, liquidity_provider: str) -> Execution:
+    """Trade on the book what is left of a leg after it has been ``crossed``."""
+    left_e8 = abs(leg.quantity_e8) - sum(abs(trade.quantity_e8) for trade in crossed)
+    if not left_e8:
+        return Execution("filled", crossed)
+    rest = replace(leg, quantity_e8=left_e8 if leg.quantity_e8 > 0 else -left_e8)
+    found = trade_on_book(rest, depth, band_ppm, liquidity_provider, len(crossed))
+    if not crossed:
+        return found
+    state = "cancelled" if found.state == "rejected" else found.state
+    return replace(found, state=state, trades=(*crossed, *found.trades))
 
 
 def transfer(leg: Leg, backstops: Sequence[Participant], positions: PositionView) -> Execution:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from streams.translate.amounts import e8_text, e12_text, float_text, to_e8, to_e12, to_ppm
 from streams.translate.check import check_translatable
-from streams.translate.commands import to_versions, to_wire
+from streams.translate.commands import to_flow, to_versions, to_wire
 from streams.translate.events import (
     to_account_event,
     to_ack,
@@ -40,6 +40,7 @@ __all__ = [
     "to_e8",
     "to_e12",
     "to_fill",
+    "to_flow",
     "to_guarded_price",
     "to_instrument",
     "to_mark",

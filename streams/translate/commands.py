@@ -48,7 +48,7 @@ from schemas.events.margin_events import (
     StatusChangedV1,
     WithdrawalDecidedV1,
 )
-from streams.translate.amounts import e8_text, ppm_text
+from streams.translate.amounts import e8_text, ppm_text, to_e8
 
 _STATUSES: dict[MarginStatus, Status] = {
     MarginStatus.HEALTHY: "healthy",
@@ -152,7 +152,13 @@ def _liquidation_decision(decision: LiquidationDecision) -> LiquidationDecisionV
         book=decision.book,
         versions=_versions(decision.versions),
         certificate=None if certificate is None else _certificate(account, certificate),
+        flow={instrument: e8_text(quantity_e8) for instrument, quantity_e8 in decision.flow.items()},
     )
+
+
+def to_flow(record: LiquidationDecisionV1) -> dict[str, int]:
+    """The forced flow of others that a published decision reckoned with, as the engine takes it."""
+    return {instrument: to_e8(quantity, f"flow.{instrument}") for instrument, quantity in record.flow.items()}
 
 
 def _certificate(account: str, certificate: Certificate) -> CertificateV1:

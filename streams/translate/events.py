@@ -307,6 +307,10 @@ def _policy(terms: LiquidationPolicyV1) -> LiquidationPolicy:
             fast_us=schedule.fast_us,
             slow_us=schedule.slow_us,
         ),
+        flow_max_e8=to_e8(terms.flow_max, "liquidation.flow_max"),
+        live_accounts_max=terms.live_accounts_max,
+        participation_ppm=to_ppm(terms.participation, "liquidation.participation"),
+        margin_horizon_us=terms.margin_horizon_us,
         trust=_trust(terms.trust),
     )
 

@@ -234,6 +234,14 @@ def test_broadcast_record_becomes_its_event_at_its_offset(topic: str, name: str,
     assert 41 == event.version
 
 
+def test_bounds_of_the_fleet_arrive_as_they_were_stated() -> None:
+    event = to_broadcast_event(decode("reference", valid("reference", "parameters_with_throttles").value), 7)
+    assert isinstance(event, ParametersSet)
+    policy = event.parameters.policy
+    bounds = policy.flow_max_e8, policy.live_accounts_max, policy.participation_ppm, policy.margin_horizon_us
+    assert (25_000_000 * 10**8, 200, 50_000, 86_400_000_000) == bounds
+
+
 def test_instrument_and_mark_values_are_exact() -> None:
     listed = to_broadcast_event(decode("reference", valid("reference", "instrument_call").value), 0)
     assert isinstance(listed, InstrumentListed)

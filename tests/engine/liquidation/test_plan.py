@@ -157,7 +157,8 @@ def test_plan_cures_when_closing_everything_would_and_never_worsens(quantities: 
     made = plan(held, MARKET, PARAMETERS)
     closes = {} if made is None else closes_of(made)
     end = shortfall(held, closes)
-    assert end <= 0 if everything <= 0 else made is None
+    # Where not everything can be closed, a part of it may still do.
+    assert end <= 0 if everything <= 0 else made is None or end <= 0
     assert end <= start
     for name, quantity in closes.items():
         assert 0 < quantity <= abs(held.positions[name].quantity_e8)

@@ -288,6 +288,18 @@ def test_hold_ends_at_its_deadline_on_the_last_mark() -> None:
     assert commands(acted)
 
 
+def test_an_event_while_marks_are_old_leaves_the_hold_its_deadline() -> None:
+    # The call itself used to forget it, when it came by an event of the account and not by a mark.
+    world = with_coin()
+    world.step(fill("a", "BTC-PERP", 2, 20_000, 50, fee=3_000))
+    assert C is world.book.status
+    newest_us = world.time_us  # of the perpetual's mark, which grows too old in its turn
+    quiet = world.mark(1_500, feed="ETH-PERP", after_us=3 * MINUTE_US)
+    assert [] == moves(quiet)
+    acted = world.mark(1_500, feed="ETH-PERP", after_us=newest_us + 4 * MINUTE_US + 1 - world.time_us)
+    assert [(C, L)] == moves(acted)
+
+
 def test_hold_stops_the_next_round() -> None:
     world = World()
     world.step(deposit("a", "BTC", "0.01", 1))

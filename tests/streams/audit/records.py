@@ -100,6 +100,7 @@ def margin_event(kind: int, number: int, account: str = "alice", time_us: int = 
                 cost=12.5, lower_bound=12.25, gap=0.02, target=1.1,
                 binding=(BindingScenarioV1(underlying="BTC", scenario="price -16%", weight=1.0),),
             ),
+            flow={"BTC-PERP": "-1.5"},
         )  # fmt: skip
     if kind == 2:
         return WithdrawalDecidedV1(
