@@ -5,9 +5,10 @@ of every other; here it is rounded up to lots, what would stay as dust is closed
 exactly, as the fills will make it. What the model left out is made good by closing an equal share of all that is left.
 
 A plan never grows a position, is made of whole lots, and reaches the target when all legs trade at the marks; there is
-one whenever closing everything would reach it, and sometimes when not. Legs are in an order in which none of them, traded alone, raises
-what is missing, as far as there is such an order. Balances are not sold. Expired positions are not touched; they await
-settlement. What of the plan is commanded now, beside everybody else who is being closed, ``slices`` says.
+one whenever closing everything would reach it, and sometimes when not. Legs are in an order in which none of them,
+traded alone, raises what is missing, as far as there is such an order. Balances are not sold. Expired positions are not
+touched; they await settlement. What of the plan is commanded now, beside everybody else who is being closed, ``slices``
+says.
 """
 
 from __future__ import annotations
