@@ -254,6 +254,7 @@ class MarginEngine:
         self._desk.put_back()
         self._loaded = [np.setdiff1d(loaded, numbers) for loaded in self._loaded]
         self._watch.forget(numbers)
+        self._sweep.forget(numbers)
         self._columns.drop(numbers)
 
     def _numbers(self, accounts: Sequence[bytes]) -> Int32s:

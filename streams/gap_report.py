@@ -12,7 +12,7 @@ from math import fsum
 
 import numpy as np
 
-from engine.waterfall.coverage import AlertLevel, AlertTerms, Coverage, alert_level, coverage, switches
+from engine.waterfall.coverage import AlertLevel, AlertTerms, alert_level, coverage, switches
 from schemas.codec import decode
 from schemas.events.gap_at_risk import GapAtRiskV1
 from streams.audit.evidence import LAST_GAPS
@@ -34,7 +34,8 @@ class JumpReport:
 @dataclass(frozen=True, slots=True)
 class GapReport:
     """The venue after each jump. ``jumps`` fall by shortfall; ``used`` is the worst of them over ``resources``, None
-    where no layer is stated; ``time_us`` is that of the oldest record."""
+    where no layer is stated, infinite (null as JSON) where those stated are empty; ``time_us`` is that of the oldest
+    record."""
 
     partitions: int
     accounts: int
@@ -96,10 +97,10 @@ def gap_report(records: list[GapAtRiskV1]) -> GapReport:
         total, accounts = fsum(each.total for each in found[name]), sum(each.accounts for each in found[name])
         reports.append(JumpReport(name, total, accounts, fsum(largest[:cover])))
     resources = fsum(float(layer.capacity) for layer in newest.layers)
-    judged = _coverage(reports, resources)
-    level = AlertLevel.CALM if judged is None else alert_level(judged.used, AlertLevel.CALM, ALERTS)
+    judges = bool(reports and newest.layers)
+    used = _used([each.shortfall for each in reports], resources) if judges else None
+    level = AlertLevel.CALM if used is None else alert_level(used, AlertLevel.CALM, ALERTS)
     ranked = tuple(sorted(reports, key=lambda each: (-each.shortfall, each.jump)))
-    largest_worst = max((each.largest for each in reports), default=0.0)
     return GapReport(
         partitions=len(records),
         accounts=sum(record.accounts for record in records),
@@ -108,18 +109,16 @@ def gap_report(records: list[GapAtRiskV1]) -> GapReport:
         jumps=ranked,
         layers=_taken(newest, ranked[0].shortfall if ranked else 0.0),
         resources=resources,
-        used=None if judged is None else judged.used,
-        used_by_largest=None if judged is None else largest_worst / resources,
+        used=used,
+        used_by_largest=_used([each.largest for each in reports], resources) if judges else None,
         level=level,
         switches=tuple(sorted(switch.value for switch in switches(level, ALERTS))),
     )
 
 
-def _coverage(reports: list[JumpReport], resources: float) -> Coverage | None:
-    """The sums judged as one account; None without layers or jumps: then nothing is promised."""
-    if not reports or resources <= 0.0:
-        return None
-    return coverage(np.array([[each.shortfall for each in reports]]), resources, k=1)
+def _used(shortfalls: list[float], resources: float) -> float:
+    """The worst of ``shortfalls``, one per jump, over ``resources``."""
+    return coverage(np.array([shortfalls]), resources, k=1).used
 
 
 def _taken(newest: GapAtRiskV1, shortfall: float) -> tuple[tuple[str, float, float], ...]:

@@ -1,7 +1,8 @@
 """The tally of gap-at-risk: shortfalls after every jump, gathered along the sweep over all accounts.
 
 Owns what is remembered between slices: the rows of the market as it stood when the sweep began, and the accounts that
-came short, shard by shard. Refuses to judge the sums against anything: a shard is only a part of the venue.
+came short, shard by shard. A shard that comes or goes meanwhile is left out: a part of its accounts would pass for all
+of them. Refuses to judge the sums against anything: a shard is only a part of the venue.
 
 Sums are rounded once, from exact ones (``math.fsum``), so neither the order of accounts nor where the slices were cut
 changes a bit.
@@ -33,11 +34,17 @@ class GapTally:
         self._versions: Versions | None = None
         self._short: dict[int, list[Floats]] = {}
         self._counted: dict[int, tuple[int, int]] = {}
+        self._whole: set[int] = set()
 
     def begin(self, parameters: RiskParameters) -> None:
         """Forget what was tallied; the market of the next slice is the one that counts."""
         self._parameters, self._versions, self._rows = parameters, None, None
         self._short, self._counted = {}, {}
+        self._whole = set(self._shards(self._columns.numbers()))
+
+    def forget(self, numbers: Int32s) -> None:
+        """The accounts ``numbers`` are about to leave: nothing is said about their shards this time."""
+        self._whole -= set(self._shards(numbers))
 
     def add(self, numbers: Int32s) -> None:
         """Tally the accounts ``numbers``."""
@@ -62,7 +69,8 @@ class GapTally:
         if parameters is None or versions is None:
             return ()
         found = []
-        for shard, (accounts, priced) in sorted(self._counted.items()):
+        for shard in sorted(self._whole & self._counted.keys()):
+            accounts, priced = self._counted[shard]
             short_NJ = np.concatenate(self._short[shard])
             jumps = tuple(
                 _jump_shortfall(jump.name, short_NJ[:, j], parameters.gap.cover)
@@ -71,6 +79,10 @@ class GapTally:
             found.append(GapAtRisk(shard, accounts, accounts - priced, jumps, parameters.gap.layers, versions))
         self._parameters = self._versions = self._rows = None
         return tuple(found)
+
+    def _shards(self, numbers: Int32s) -> list[int]:
+        shards: list[int] = np.unique(self._columns.accounts.shard_A[numbers]).tolist()
+        return shards
 
     def _current_rows(self, parameters: RiskParameters) -> JumpRows:
         instruments, assets = self._columns.instruments, self._columns.assets

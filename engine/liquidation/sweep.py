@@ -60,6 +60,10 @@ class Sweep:
         self._gaps.add(numbers)
         return () if self._due.size else self._gaps.finish()
 
+    def forget(self, numbers: Int32s) -> None:
+        """The accounts ``numbers`` are about to leave."""
+        self._gaps.forget(numbers)
+
     def snapshots(self, numbers: Int32s) -> tuple[MarginSnapshot, ...]:
         """Figures and Greeks of those accounts that are priced, by id."""
         parameters = self._market.parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -71,7 +72,11 @@ def _replayed(log: Path) -> list[GapAtRiskV1]:
 
 
 def _print(report: GapReport) -> None:
-    click.echo(f"{report.accounts:,} accounts in {report.partitions} partitions, {report.unpriced:,} not priced")
+    oldest = datetime.fromtimestamp(report.time_us / 1_000_000, UTC).isoformat(timespec="seconds")
+    click.echo(
+        f"{report.accounts:,} accounts in {report.partitions} partitions, {report.unpriced:,} not priced; "
+        f"oldest record of {oldest}"
+    )
     click.echo(f"{'jump':<24}{'shortfall':>20}{'accounts':>12}{'largest':>20}")
     for jump in report.jumps:
         click.echo(f"{jump.jump:<24}{jump.shortfall:>20,.2f}{jump.accounts:>12,}{jump.largest:>20,.2f}")
@@ -80,6 +85,7 @@ def _print(report: GapReport) -> None:
     if report.used is None:
         click.echo("no layers are stated in the risk parameters (gap.layers): nothing is promised")
         return
-    click.echo(f"the worst jump uses {report.used:.1%} of {report.resources:,.2f}: {report.level.name.lower()}")
+    uses = f"uses {report.used:.1%} of {report.resources:,.2f}" if report.resources else "meets empty layers"
+    click.echo(f"the worst jump {uses}: {report.level.name.lower()}")
     if report.switches:
         click.echo(f"switches: {', '.join(report.switches)}")

@@ -432,6 +432,30 @@ def test_a_sweep_that_gives_way_reports_no_gap_at_risk_and_without_jumps_there_i
     assert () == none.step([mark("BTC", 20_000, 50, entry)]).gaps
 
 
+def test_a_shard_that_comes_or_goes_during_a_sweep_is_not_reported_with_a_part_of_its_accounts() -> None:
+    entry = START_US // MINUTE_US * MINUTE_US + MINUTE_US
+    made = engine(parameters(snapshot_interval_us=MINUTE_US))
+    for number, account in enumerate("abcd"):
+        made.load(AccountBook(account, {"USD": e8(5_000)}, {"BTC-PERP": Position(e8(1), e8(20_000), 0)}), number % 2)
+    assert () == made.step([mark("BTC", 20_000, 50, entry)], sweep_max=2).gaps
+    made.drop_shard(1)
+    for account in "ef":  # Under numbers that were given back.
+        made.load(AccountBook(account, {"USD": e8(5_000)}, {}), 2)
+
+    (left,) = made.step(()).gaps
+    assert (0, 2) == (left.shard, left.accounts)
+
+    assert () == made.step([mark("BTC", 20_000, 51, entry + MINUTE_US)], sweep_max=1).gaps
+    made.drop_shard(0)
+    for account in "ac":  # Back again, in doubt whom the sweep has passed.
+        made.load(AccountBook(account, {"USD": e8(5_000)}, {}), 0)
+    (other,) = made.step(()).gaps
+    assert (2, 2) == (other.shard, other.accounts)
+    assert [(0, 2), (2, 2)] == [
+        (each.shard, each.accounts) for each in made.step([mark("BTC", 20_000, 52, entry + 2 * MINUTE_US)]).gaps
+    ]
+
+
 def test_profit_that_is_not_realized_stays_when_the_parameters_say_so() -> None:
     """A bitcoin bought at 10,000 and worth 20,000: 10,000 of profit on 5,000 of dollars."""
     for allowed, refusal in ((True, None), (False, "below_initial_margin")):

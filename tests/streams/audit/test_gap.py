@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_without_layers_nothing_is_promised() -> None:
     assert (None, None, AlertLevel.CALM, ()) == (report.used, report.used_by_largest, report.level, report.switches)
 
 
+def test_layers_that_are_used_up_are_exceeded_by_any_shortfall() -> None:
+    empty = (GapLayerV1(name="fund", capacity="0"),)
+    report = gap_report([replace(gap(0, 5.0), layers=empty)])
+
+    assert (math.inf, math.inf, AlertLevel.EXCEEDED) == (report.used, report.used_by_largest, report.level)
+    unharmed = replace(gap(0, 0.0), layers=empty, jumps=(JumpShortfallV1(jump="x", total=0.0, accounts=0, largest=()),))
+    assert (0.0, AlertLevel.CALM) == (gap_report([unharmed]).used, gap_report([unharmed]).level)
+
+
 def test_the_trail_gives_the_newest_record_of_every_partition(store: AuditStore) -> None:
     sent = [gap(1, 1.0), gap(0, 2.0), gap(1, 3.0, number=7)]
     BatchInserter(store).insert({("gap-at-risk", 0): [record_of(record, at) for at, record in enumerate(sent)]})
@@ -72,12 +82,12 @@ def test_the_trail_gives_the_newest_record_of_every_partition(store: AuditStore)
     assert [sent[1], sent[2]] == audited_gaps(store)
 
 
-def log(tmp_path: Path, *, layers: bool = True) -> Path:
+def log(tmp_path: Path, capacity: str = "20000") -> Path:
     """Carol is long a bitcoin on 30,000 dollars, and time enters an interval of snapshots."""
     lines = market()
     for line in lines:
-        if line["key"].startswith("risk_parameters") and layers:
-            line["value"]["gap"] = {"layers": [{"name": "fund", "capacity": "20000"}]}
+        if line["key"].startswith("risk_parameters"):
+            line["value"]["gap"] = {"layers": [{"name": "fund", "capacity": capacity}]}
             line["value"]["snapshot_interval_us"] = HOUR_US
     lines += [
         deposit("carol", "30000", 1),
@@ -89,7 +99,7 @@ def log(tmp_path: Path, *, layers: bool = True) -> Path:
     return path
 
 
-def test_a_replayed_log_is_reported_and_an_exceeded_one_exits_3(tmp_path: Path) -> None:
+def test_a_replayed_log_is_reported(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["gap", "--log", str(log(tmp_path)), "--json"])
 
     report = json.loads(result.stdout)
@@ -99,7 +109,19 @@ def test_a_replayed_log_is_reported_and_an_exceeded_one_exits_3(tmp_path: Path) 
     assert 20_000 == report["resources"]
     assert 0 == result.exit_code and "notice" == report["level"]
     text = CliRunner().invoke(cli, ["gap", "--log", str(log(tmp_path))])
+    assert "oldest record of 20" in text.stdout
     assert "the worst jump uses" in text.stdout and "layer fund" in text.stdout
+
+
+@pytest.mark.parametrize("capacity, said", [("5000", "uses 2"), ("0", "meets empty layers")])
+def test_exceeded_layers_exit_3_and_name_the_switches(tmp_path: Path, capacity: str, said: str) -> None:
+    path = str(log(tmp_path, capacity))
+    text = CliRunner().invoke(cli, ["gap", "--log", path])
+    result = CliRunner().invoke(cli, ["gap", "--log", path, "--json"])
+
+    assert (3, 3) == (text.exit_code, result.exit_code)
+    assert f"the worst jump {said}" in text.stdout and "stop_profit_withdrawals" in text.stdout
+    assert "exceeded" == json.loads(result.stdout)["level"]
 
 
 def test_a_log_without_a_sweep_and_a_broken_one_are_named(tmp_path: Path) -> None:
