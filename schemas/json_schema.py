@@ -33,14 +33,14 @@ def schema_names() -> tuple[str, ...]:
 def json_schema(name: str) -> dict[str, object]:
     """The JSON Schema of a topic's records, of a contract or of a document; ``KeyError`` for any other name."""
     schema = msgspec.json.schema(_contracts()[name])
-    return {"$schema": DIALECT, "title": name, **{key: _portable(value) for key, value in schema.items()}}
+    return {"$schema": DIALECT, "title": name, **{key: portable(value) for key, value in schema.items()}}
 
 
-def _portable(node: object) -> object:
+def portable(node: object) -> object:
     r"""JSON Schema patterns are ECMA 262: ``$`` ends the text there, and ``\Z`` does not exist."""
     if isinstance(node, dict):
         return {
-            key: value.replace(r"\Z", "$") if key == "pattern" and isinstance(value, str) else _portable(value)
+            key: value.replace(r"\Z", "$") if key == "pattern" and isinstance(value, str) else portable(value)
             for key, value in node.items()
         }
-    return [_portable(item) for item in node] if isinstance(node, list) else node
+    return [portable(item) for item in node] if isinstance(node, list) else node
