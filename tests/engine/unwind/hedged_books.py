@@ -99,11 +99,11 @@ def leg(problem: CloseOut, item: int, units: float) -> Floats:
 def planned_first(problem: CloseOut, x_I: Floats) -> Floats:
     """The first slice of a plan: of its legs that which, closed alone, leaves the least missing."""
     items = np.flatnonzero(x_I).tolist()
-    first = min(items, key=lambda item: (missing(problem, leg(problem, item, x_I[item])), item))
-    return leg(problem, first, FIRST_SLICE * x_I[first])
+    first = min(items, key=lambda item: (missing(problem, leg(problem, item, float(x_I[item]))), item))
+    return leg(problem, first, FIRST_SLICE * float(x_I[first]))
 
 
 def largest_first(book: Book) -> Floats:
     """The first slice of the rule of thumb: a tenth of the position of the largest notional."""
     largest = int(np.argmax(book.price_I * book.problem.size_I))
-    return leg(book.problem, largest, FIRST_SLICE * book.problem.size_I[largest])
+    return leg(book.problem, largest, FIRST_SLICE * float(book.problem.size_I[largest]))
