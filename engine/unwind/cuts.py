@@ -71,10 +71,10 @@ def add_cut(problem: CloseOut, binding: Binding, cuts: Cuts, used: int) -> None:
 
 
 @compiled
-def traced_impact(problem: CloseOut, cuts: Cuts, heavier: float, impact_I: Floats) -> None:
-    """Impact per item, or ``heavier`` times a trace where there is less; what is freed is taken from the first cut."""
+def traced_impact(problem: CloseOut, cuts: Cuts, impact_I: Floats) -> None:
+    """Impact per item, with a trace where there is none; what is freed is taken from the first cut."""
     for i in range(impact_I.size):
-        least = heavier * max(TRACE * problem.linear_I[i], TRACE_FREED * abs(cuts.gradient_TI[0, i]))
+        least = max(TRACE * problem.linear_I[i], TRACE_FREED * abs(cuts.gradient_TI[0, i]))
         impact_I[i] = max(problem.impact_I[i], least / np.sqrt(problem.size_I[i]), 1e-300)
 
 
@@ -155,13 +155,11 @@ def fill_one(problem: CloseOut, impact_I: Floats, cuts: Cuts, price_I: Floats, x
 
 
 @compiled
-def climb(problem: CloseOut, impact_I: Floats, cuts: Cuts, used: int, price_I: Floats, x: Floats) -> float:
-    """Raise the dual over all cuts in use by projected Newton steps with backtracking; ``x`` ends at x(l). Returns by
-    how much the slack of a cut is off at most, as a share of equity: next to nothing at the maximum."""
+def climb(problem: CloseOut, impact_I: Floats, cuts: Cuts, used: int, price_I: Floats, x: Floats) -> None:
+    """Raise the dual over all cuts in use by projected Newton steps with backtracking; ``x`` ends at x(l)."""
     scale = max(abs(problem.equity), 1.0)
     gradient, step, before = np.empty(used), np.empty(used), np.empty(used)
     value = dual_value(problem, impact_I, cuts, used, price_I, x)
-    worst = 0.0
     for _ in range(STEPS):
         whole = 1.0 + cuts.dual_T[:used].sum()
         worst = 0.0
@@ -170,7 +168,7 @@ def climb(problem: CloseOut, impact_I: Floats, cuts: Cuts, used: int, price_I: F
             free = cuts.dual_T[t] > 0.0 or gradient[t] > 0.0
             worst = max(worst, abs(gradient[t]) if free else 0.0)
         if worst <= 1e-10 * scale:
-            break
+            return
         _newton_step(problem, impact_I, cuts, used, price_I, x, gradient, step, whole)
         before[:] = cuts.dual_T[:used]
         length, risen = 1.0, False
@@ -185,8 +183,7 @@ def climb(problem: CloseOut, impact_I: Floats, cuts: Cuts, used: int, price_I: F
         if not risen:
             cuts.dual_T[:used] = before
             dual_value(problem, impact_I, cuts, used, price_I, x)
-            break
-    return worst / scale
+            return
 
 
 @compiled

@@ -25,19 +25,13 @@ from engine.pricing.axes import Floats, Ints
 from engine.unwind.cuts import Cuts, add_cut, climb, dual_value, fill_one, new_cuts, traced_impact
 from engine.unwind.problem import Binding, CloseOut, cost, empty_binding, requirement, shortfall
 
-CUTS_MAX = 16
+CUTS_MAX = 12
 TOLERANCE = 1e-9
 """A shortfall below this share of equity and requirement is none."""
 
 NONE_NEEDED, OPTIMAL, FEASIBLE, UNAFFORDABLE = range(4)
 """Nothing is missing; the gap is closed up to ``CERTAIN``; feasible with a known gap; no plan was found that reaches
 the target."""
-
-STALLED = 1e-7
-"""A cut that is off by more than this share of equity has not been brought to the maximum of the dual."""
-
-SMOOTHEST = 1e5
-"""Traces of impact to begin with where the dual is not smooth enough to climb."""
 
 SHARES = 40
 """Bisections of a repair."""
@@ -110,10 +104,10 @@ def solve(
         scenario_TK[used], option_TO[used] = binding.scenario_K, binding.option_O
         used += 1
         if used == 1:
-            traced_impact(problem, cuts, 1.0, impact_I)
+            traced_impact(problem, cuts, impact_I)
             fill_one(problem, impact_I, cuts, price_I, x)
         else:
-            _climb_all(problem, impact_I, cuts, used, price_I, x)
+            climb(problem, impact_I, cuts, used, price_I, x)
         bound = max(bound, dual_value(problem, true_I, cuts, used, price_I, tried))
         tried[:] = x
         if _repair(problem, tried, binding, net_KS, scale) and cost(problem, tried) < cheapest:
@@ -130,19 +124,6 @@ def solve(
     if cheapest == np.inf:
         return UNAFFORDABLE, used
     return OPTIMAL if cheapest - bound <= CERTAIN * cheapest else FEASIBLE, used
-
-
-@compiled
-def _climb_all(problem: CloseOut, impact_I: Floats, cuts: Cuts, used: int, price_I: Floats, x: Floats) -> None:
-    """Climb; where a kink of the dual stops that, first on duals that more impact makes smoother, less and less."""
-    if climb(problem, impact_I, cuts, used, price_I, x) <= STALLED:
-        return
-    heavier = SMOOTHEST
-    while heavier >= 1.0:
-        traced_impact(problem, cuts, heavier, impact_I)
-        climb(problem, impact_I, cuts, used, price_I, x)
-        heavier *= 0.1
-    traced_impact(problem, cuts, 1.0, impact_I)
 
 
 @compiled
