@@ -45,8 +45,7 @@ class LiquidationPolicy:
     twice as long after every further round in which nothing was filled, at most ``cooldown_us_max``; after
     ``fruitless_rounds_max`` of them, or below ``backstop_at`` times maintenance margin, the book goes to the backstop.
     Closing pays ``liquidation_fee`` of the traded value, at most what is left above the bankruptcy price. What would
-    stay of a position below ``dust`` (numeraire) is closed with it. ``hedges`` are instruments that may be traded to
-    reduce risk where closing is dearer. ``trust`` is how far prices are believed.
+    stay of a position below ``dust`` (numeraire) is closed with it. ``trust`` is how far prices are believed.
 
     What accounts of one input partition trade at the same time is bounded: of one instrument at most ``flow_max``
     (numeraire) of net forced flow on either side, by at most ``live_accounts_max`` accounts; 0: no bound. One account
@@ -64,7 +63,6 @@ class LiquidationPolicy:
     backstop_at_ppm: int = 0
     liquidation_fee_ppm: int = 0
     dust_e8: int = 0
-    hedges: tuple[str, ...] = ()
     auction: AuctionSchedule = DEFAULT_SCHEDULE
     flow_max_e8: int = 0
     live_accounts_max: int = 0
@@ -90,8 +88,6 @@ class LiquidationPolicy:
             raise InvalidReference("liquidation.participation", "must lie in 0..1")
         if self.margin_horizon_us <= 0:
             raise InvalidReference("liquidation.margin_horizon_us", "must be positive")
-        if len(set(self.hedges)) != len(self.hedges):
-            raise InvalidReference("liquidation.hedges", "names an instrument twice")
 
 
 DEFAULT_POLICY = LiquidationPolicy()

@@ -98,7 +98,6 @@ class LiquidationPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     backstop_at: UnsignedDecimal = "0"
     liquidation_fee: UnsignedDecimal = "0"
     dust: UnsignedDecimal = "0"
-    hedges: tuple[Identifier, ...] = ()
     auction: AuctionScheduleV1 = AuctionScheduleV1()
     flow_max: UnsignedDecimal = "0"
     live_accounts_max: Annotated[int, Meta(ge=0, le=2**31)] = 0

@@ -300,7 +300,6 @@ def _policy(terms: LiquidationPolicyV1) -> LiquidationPolicy:
         backstop_at_ppm=to_ppm(terms.backstop_at, "liquidation.backstop_at"),
         liquidation_fee_ppm=to_ppm(terms.liquidation_fee, "liquidation.liquidation_fee"),
         dust_e8=to_e8(terms.dust, "liquidation.dust"),
-        hedges=terms.hedges,
         auction=AuctionSchedule(
             start_ppm=to_ppm(schedule.start, "liquidation.auction.start"),
             fast_end_ppm=to_ppm(schedule.fast_end, "liquidation.auction.fast_end"),
