@@ -32,7 +32,9 @@ def command(log: Path | None, as_json: bool) -> None:
     """
     records = _audited() if log is None else _replayed(log)
     if not records:
-        raise InputError("no gap-at-risk yet: there is one after every sweep over all accounts (snapshot_interval_us)")
+        raise InputError(
+            "no gap-at-risk yet: there is one after every sweep over all accounts (snapshot_interval_us)"
+        )
     report = gap_report(records)
     if as_json:
         print_json(report.as_json())
