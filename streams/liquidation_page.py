@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import escape
 
+import msgspec
+
 from schemas.codec import decode
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
@@ -67,6 +69,19 @@ def read_story(store: AuditStore, account: str) -> AccountStory:
             case ExecutionAnomalyV1() as anomaly:
                 story.anomalies.append(anomaly)
     return story
+
+
+def as_plain(story: AccountStory) -> dict[str, object]:
+    """The story's records as they are, ready for JSON."""
+    return {
+        "account": story.account,
+        "changes": msgspec.to_builtins(story.changes),
+        "decisions": msgspec.to_builtins(story.decisions),
+        "commands": {decision: msgspec.to_builtins(commands) for decision, commands in story.commands.items()},
+        "answers": {command: msgspec.to_builtins(answers) for command, answers in story.answers.items()},
+        "fills": {command: msgspec.to_builtins(fills) for command, fills in story.fills.items()},
+        "anomalies": msgspec.to_builtins(story.anomalies),
+    }
 
 
 def page(story: AccountStory) -> str:

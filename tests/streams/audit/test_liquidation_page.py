@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -107,5 +108,7 @@ def test_the_command_writes_a_file_and_names_an_unknown_account(
 
     assert 0 == CliRunner().invoke(cli, ["report", "alice", "--out", str(out)]).exit_code
     assert out.read_text().startswith("<!DOCTYPE html>")
+    plain = json.loads(CliRunner().invoke(cli, ["report", "alice", "--json"]).stdout)
+    assert ["cancelling", "liquidating"] == [change["after"] for change in plain["changes"]]
     unknown = CliRunner().invoke(cli, ["report", "nobody"])
     assert 2 == unknown.exit_code and "account" in unknown.stderr
