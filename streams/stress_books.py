@@ -1,0 +1,119 @@
+"""Real books as a population: what a log replays to, or what the audit trail saw last.
+
+Owns the reduction: positions of every kind become deltas times spot, by underlying; equity and maintenance stay as the
+engine computed them. Refuses accounts without figures, and says how many there were.
+
+Parameters of an underlying (beta, depth, maintenance rate) are those of the preset's entry of that name; a name that
+the preset does not have takes those of its last entry and is reported as assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from engine.books.account import AccountBook
+from engine.cascade.population import Population
+from engine.errors import EngineError, InvalidReference
+from engine.market import Market
+from engine.portfolio import Portfolio
+from engine.pricing.axes import Floats
+from engine.reference.parameters import RiskParameters
+from engine.risk.margin import margin_figures
+from engine.risk.sensitivities import greeks
+from engine.units import E8
+from streams.stress_preset import Preset
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One account: equity and maintenance requirement, and by underlying exposure and collateral, numeraire."""
+
+    account: str
+    equity: float
+    maintenance: float
+    exposure: Mapping[str, float]
+    collateral: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBooks:
+    """Accounts as a population, with a preset whose underlyings are theirs. ``assumed``: underlyings that the preset
+    did not name; ``left_out``: accounts without figures or without exposure."""
+
+    preset: Preset
+    population: Population
+    assumed: tuple[str, ...]
+    left_out: int
+
+
+def standings(books: Sequence[AccountBook], market: Market, parameters: RiskParameters) -> list[Standing]:
+    """Those of ``books`` that are priced, in order; the engine's own figures."""
+    found = []
+    for book, figures in zip(books, margin_figures(books, market, parameters), strict=True):
+        if figures is None:
+            continue
+        whole, posted = greeks(book, market), greeks(Portfolio(book.account, book.balances), market)
+        collateral = {name: _value(name, part["delta"], market) for name, part in posted.items()}
+        exposure = {
+            name: _value(name, part["delta"], market) - collateral.get(name, 0.0) for name, part in whole.items()
+        }
+        found.append(Standing(book.account, figures.equity, figures.maintenance_margin, exposure, collateral))
+    return found
+
+
+def _value(underlying: str, delta: float, market: Market) -> float:
+    mark = market.marks.get(underlying)
+    if mark is None:
+        raise InvalidReference("marks", f"no mark for {underlying}, so that its delta has no value")
+    return delta * mark.price_e8 / E8
+
+
+def live_books(preset: Preset, accounts: Sequence[Standing], seen: int) -> LiveBooks:
+    """A population of ``accounts`` out of ``seen``; volumes and fund scale with its open interest.
+
+    Raises ``InvalidReference`` when there is nothing to liquidate.
+    """
+    held = [standing for standing in accounts if any(standing.exposure.values())]
+    names = sorted({name for standing in held for name in (*standing.exposure, *standing.collateral)})
+    if not held or not names:
+        raise InvalidReference("accounts", "none has figures and an exposure")
+    known = {underlying.name: underlying for underlying in preset.underlyings}
+    chosen = [msgspec.structs.replace(known.get(name, preset.underlyings[-1]), name=name) for name in names]
+    exposure_AK = np.array([[standing.exposure.get(name, 0.0) for name in names] for standing in held])
+    collateral_AK = np.array([[standing.collateral.get(name, 0.0) for name in names] for standing in held])
+    rate_K = np.array([underlying.maintenance for underlying in chosen])
+    maintenance_A = np.array([standing.maintenance for standing in held])
+    offset = preset.population.offset
+    population = Population(
+        tuple(names),
+        np.array([standing.equity for standing in held]),
+        exposure_AK,
+        collateral_AK,
+        _scale(exposure_AK, maintenance_A, rate_K, offset),
+        rate_K,
+        offset,
+    )
+    scale = float(population.gross_K.sum()) / preset.population.open_interest
+    underlyings = tuple(
+        msgspec.structs.replace(underlying, daily_volume=underlying.daily_volume * scale) for underlying in chosen
+    )
+    return LiveBooks(
+        msgspec.structs.replace(preset, underlyings=underlyings),
+        population,
+        tuple(name for name in names if name not in known),
+        seen - len(held),
+    )
+
+
+def _scale(exposure_AK: Floats, maintenance_A: Floats, rate_K: Floats, offset: float) -> Floats:
+    """What each account's stated requirement is in units of the formula's; 0 where nothing is required."""
+    weighted_AK = exposure_AK * rate_K
+    long_A = np.maximum(weighted_AK, 0.0).sum(axis=1)
+    short_A = np.maximum(-weighted_AK, 0.0).sum(axis=1)
+    formula_A = long_A + short_A - 2.0 * offset * np.minimum(long_A, short_A)
+    result: Floats = np.divide(maintenance_A, formula_A, out=np.zeros_like(formula_A), where=formula_A > 0.0)
+    return result
