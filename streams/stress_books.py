@@ -9,7 +9,7 @@ the preset does not have takes those of its last entry and is reported as assume
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.books.account import AccountBook
 from engine.cascade.population import Population
-from engine.errors import EngineError, InvalidReference
+from engine.errors import InvalidReference
 from engine.market import Market
 from engine.portfolio import Portfolio
 from engine.pricing.axes import Floats
@@ -25,7 +25,15 @@ from engine.reference.parameters import RiskParameters
 from engine.risk.margin import margin_figures
 from engine.risk.sensitivities import greeks
 from engine.units import E8
-from streams.stress_preset import Preset
+from schemas.codec import decode
+from schemas.events.margin_events import MarginSnapshotV1
+from schemas.events.prices import MarkV1
+from streams.audit.evidence import LAST_SNAPSHOTS, MARKS_AS_OF
+from streams.audit.store import AuditStore
+from streams.replay import Replay
+from streams.stress_preset import Preset, with_venue
+
+NEWEST = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +109,9 @@ def live_books(preset: Preset, accounts: Sequence[Standing], seen: int) -> LiveB
     underlyings = tuple(
         msgspec.structs.replace(underlying, daily_volume=underlying.daily_volume * scale) for underlying in chosen
     )
+    sized = with_venue(preset, fund=preset.venue.fund * scale, flow_per_s=preset.venue.flow_per_s * scale)
     return LiveBooks(
-        msgspec.structs.replace(preset, underlyings=underlyings),
+        msgspec.structs.replace(sized, underlyings=underlyings),
         population,
         tuple(name for name in names if name not in known),
         seen - len(held),
@@ -117,3 +126,37 @@ def _scale(exposure_AK: Floats, maintenance_A: Floats, rate_K: Floats, offset: f
     formula_A = long_A + short_A - 2.0 * offset * np.minimum(long_A, short_A)
     result: Floats = np.divide(maintenance_A, formula_A, out=np.zeros_like(formula_A), where=formula_A > 0.0)
     return result
+
+
+def read_log(lines: Iterable[tuple[int, bytes]]) -> tuple[list[Standing], int]:
+    """The accounts at the end of a log, and how many there are; raises ``InvalidLine``, ``InvalidReference``."""
+    replay = Replay(lambda line: None)
+    replay.run(lines)
+    parameters = replay.parameters()
+    if parameters is None:
+        raise InvalidReference("parameters", "the log sets no risk parameters, so nothing is required of anybody")
+    books = replay.books()
+    return standings(books, replay.market(), parameters), len(books)
+
+
+def read_audit(store: AuditStore) -> tuple[list[Standing], int]:
+    """The accounts as the audit trail saw them last; raises ``AuditError``.
+
+    A snapshot has one delta per underlying, collateral included: all of it counts as exposure.
+    """
+    prices: dict[str, float] = {}
+    for _, _, raw in MARKS_AS_OF.run(store, mark_version=NEWEST).rows:
+        mark = decode("marks", raw)
+        assert isinstance(mark, MarkV1)
+        prices[mark.feed] = float(mark.price)
+    rows = LAST_SNAPSHOTS.run(store).rows
+    return [standing for row in rows if (standing := _of_snapshot(row[-1], prices)) is not None], len(rows)
+
+
+def _of_snapshot(raw: bytes, prices: Mapping[str, float]) -> Standing | None:
+    snapshot = decode("margin-events", raw)
+    assert isinstance(snapshot, MarginSnapshotV1)
+    if not snapshot.greeks.keys() <= prices.keys():
+        return None
+    exposure = {name: greeks["delta"] * prices[name] for name, greeks in snapshot.greeks.items()}
+    return Standing(snapshot.account, snapshot.figures.equity, snapshot.figures.maintenance_margin, exposure, {})

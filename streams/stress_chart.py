@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from engine.pricing.axes import Floats
 from streams.stress import StressRun
 from streams.stress_report import liquidation_ladder
 
@@ -29,7 +30,7 @@ def _figure(stress: StressRun) -> Figure:
     figure = Figure(figsize=(11, 11.5), dpi=110, layout="constrained")
     figure.suptitle(stress.preset.about, fontsize=13, color=_INK)
     grid = figure.add_gridspec(5, 1, height_ratios=(1.5, 1.2, 0.8, 0.8, 1.1))
-    minutes_T = np.arange(stress.run.adl_T.size) * (stress.run.tick_s / 60.0)
+    minutes_T: Floats = np.arange(stress.run.adl_T.size, dtype=np.float64) * (stress.run.tick_s / 60.0)
     first = figure.add_subplot(grid[0])
     panels = [first, *(figure.add_subplot(grid[row], sharex=first) for row in (1, 2, 3))]
     for axes, panel in zip(panels, (_prices, _flows, _fund, _branching), strict=True):
@@ -42,7 +43,7 @@ def _figure(stress: StressRun) -> Figure:
     return figure
 
 
-def _prices(axes: Axes, minutes_T: np.ndarray[tuple[int, ...], np.dtype[np.float64]], stress: StressRun) -> None:
+def _prices(axes: Axes, minutes_T: Floats, stress: StressRun) -> None:
     colors = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, len(stress.population.underlyings)))
     for k, name in enumerate(stress.population.underlyings):
         axes.plot(minutes_T, 100.0 * stress.run.price_TK[:, k], linewidth=1.0, color=colors[k], label=name)
@@ -50,7 +51,7 @@ def _prices(axes: Axes, minutes_T: np.ndarray[tuple[int, ...], np.dtype[np.float
     _finish(axes, "prices, percent of the start")
 
 
-def _flows(axes: Axes, minutes_T: np.ndarray[tuple[int, ...], np.dtype[np.float64]], stress: StressRun) -> None:
+def _flows(axes: Axes, minutes_T: Floats, stress: StressRun) -> None:
     width = max(1, round(60.0 / stress.run.tick_s))
     whole = (stress.run.adl_T.size // width) * width
     at = minutes_T[:whole:width]
@@ -67,13 +68,13 @@ def _flows(axes: Axes, minutes_T: np.ndarray[tuple[int, ...], np.dtype[np.float6
     _finish(axes, "millions per minute (logarithmic above 1)")
 
 
-def _fund(axes: Axes, minutes_T: np.ndarray[tuple[int, ...], np.dtype[np.float64]], stress: StressRun) -> None:
+def _fund(axes: Axes, minutes_T: Floats, stress: StressRun) -> None:
     axes.plot(minutes_T, stress.run.fund_T / _MILLION, color=_AMBER, linewidth=1.2)
     axes.set_ylim(min(0.0, float(stress.run.fund_T.min()) / _MILLION))
     _finish(axes, "equity of the backstop, millions")
 
 
-def _branching(axes: Axes, minutes_T: np.ndarray[tuple[int, ...], np.dtype[np.float64]], stress: StressRun) -> None:
+def _branching(axes: Axes, minutes_T: Floats, stress: StressRun) -> None:
     sampled_T = ~np.isnan(stress.run.branching_T)
     axes.plot(minutes_T[sampled_T], stress.run.branching_T[sampled_T], color=_BLUE, linewidth=1.0)
     axes.axhline(1.0, color=_RED, linewidth=0.8, linestyle="--")

@@ -30,10 +30,8 @@ def draw_population(preset: Preset, accounts: int, rng: np.random.Generator) -> 
     weight_AK = _weights(kind_A, share_K / share_K.sum(), section.directional_long, rng)
     notional_A = _notionals(preset, traders, rng)
     exposure_AK = weight_AK * notional_A[:, None]
-    leverage_A = rng.choice(
-        section.leverage, traders, p=np.array(section.leverage_weight) / sum(section.leverage_weight)
-    )
-    leverage_A = leverage_A * rng.uniform(0.6, 1.0, traders)
+    odds = np.array(section.leverage_weight) / sum(section.leverage_weight)
+    leverage_A = rng.choice(section.leverage, traders, p=odds) * rng.uniform(0.6, 1.0, traders)
     collateral_AK = _collateral(kind_A, exposure_AK, leverage_A, share_K / share_K.sum(), rng)
     exposure_AK = np.vstack([exposure_AK, _makers(exposure_AK, makers, rng)])
     collateral_AK = np.vstack([collateral_AK, np.zeros((makers, count))])
@@ -62,7 +60,7 @@ def _kinds(preset: Preset, traders: int, rng: np.random.Generator) -> Ints:
 
 
 def _weights(kind_A: Ints, share_K: Floats, long_share: float, rng: np.random.Generator) -> Floats:
-    """Signed shares of notional by underlying: two of them each, of one sign; of both in a pair; short in a basis."""
+    """Signed shares of notional by underlying: two each, of one sign, of both in a pair, one short in a basis."""
     traders, count = kind_A.size, share_K.size
     first_A, second_A = (rng.choice(count, traders, p=share_K) for _ in range(2))
     part_A = np.where(kind_A == PAIR, 0.5, rng.uniform(0.5, 1.0, traders))

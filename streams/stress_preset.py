@@ -6,6 +6,7 @@ Owns the shape of the document and the way from it to the engine's values. Refus
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 
@@ -136,9 +137,12 @@ def _check(preset: Preset) -> None:
 
 def with_venue(preset: Preset, **changes: float | bool | AdlRule) -> Preset:
     """The preset with some of its venue's parameters replaced; raises ``InvalidReference``."""
-    from dataclasses import replace
-
     return msgspec.structs.replace(preset, venue=replace(preset.venue, **changes))  # type: ignore[arg-type]
+
+
+def with_shock(preset: Preset, size: float) -> Preset:
+    """The preset with another size of shock."""
+    return msgspec.structs.replace(preset, shock=replace(preset.shock, size=size))
 
 
 def _folder() -> resources.abc.Traversable:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.cascade.density import liquidation_map
-from engine.cascade.moments import index, time_to_quiet
 from engine.cascade.books import CascadeBooks
+from engine.cascade.density import liquidation_map
 from engine.cascade.impact import ImpactState
+from engine.cascade.moments import index, time_to_quiet
 from engine.cascade.simulation import Run
 from engine.pricing.axes import Floats
 from streams.stress import StressRun
@@ -75,7 +75,7 @@ def liquidation_ladder(stress: StressRun) -> tuple[Floats, Floats]:
     """Falls of the factor, [B], and what lies between each and the one before, [B, K]: bought less sold, before
     anything happened. Each underlying moves by its beta."""
     market, policy = stress.preset.market(), stress.preset.venue
-    step_B = np.arange(MAP_STEPS + 1) * MAP_STEP
+    step_B: Floats = np.linspace(0.0, MAP_STEPS * MAP_STEP, MAP_STEPS + 1)
     books = CascadeBooks(stress.population, policy.fund)
     half_spread_K = ImpactState(market.law, market.depths, stress.preset.run.tick_s).half_spread_K
     start_K = np.ones(len(market.depths))

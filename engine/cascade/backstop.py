@@ -5,7 +5,7 @@ Owns the order of the waterfall in a run. Refuses exact money (``engine.waterfal
 A book below ``takeover`` of its requirement goes to the backstop while the backstop's equity stays above
 ``backstop_rate`` of its gross. What it cannot take: a solvent book waits in the market; a bankrupt one goes to bidders,
 as far as they have room and the fund can pay debt and discount; then against the other side, the fund paying what it
-has free, counterparties the rest in proportion to what they close; what meets no counterparty stays with the backstop
+has above its floor, counterparties the rest in proportion to what they close; what meets no counterparty stays with the backstop
 and its debt is spread over all positive equity.
 
 When the backstop's equity falls below ``backstop_floor`` of what its gross needs, it is deleveraged itself. The queue
@@ -54,10 +54,8 @@ class Waterfall:
         """Find homes for the books that have to go at ``mark_K``; the accounts whose books went. Equity and
         requirement of ``books`` must be those at this mark."""
         policy, books = self._policy, self._books
-        self._bids = min(
-            self._bids + policy.auction_share * tick_volume,
-            policy.auction_share * tick_volume / tick_s * policy.auction_s,
-        )
+        offered = policy.auction_share * tick_volume
+        self._bids = min(self._bids + offered, offered * policy.auction_s / tick_s)
         due = books.equity_A < policy.takeover * books.requirement_A
         due |= books.equity_A < 0.0
         rows = np.flatnonzero(due)
@@ -173,9 +171,10 @@ class Waterfall:
         self.totals.loss_allocated += loss
 
     def _free(self, mark_K: Floats) -> float:
-        """What the backstop has beyond the need of its own book."""
-        gross = float(np.abs(self._books.backstop_K) @ mark_K)
-        return max(0.0, self._books.backstop_equity(mark_K) - self._policy.backstop_rate * gross)
+        """What the backstop can pay before it is deleveraged itself."""
+        policy = self._policy
+        floor = policy.backstop_floor * policy.backstop_rate * float(np.abs(self._books.backstop_K) @ mark_K)
+        return max(0.0, self._books.backstop_equity(mark_K) - floor)
 
 
 @compiled

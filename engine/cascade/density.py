@@ -38,9 +38,8 @@ def liquidation_map(
     Bucket b is what is planned at rung b + 1 beyond rung b; divide by the rungs' distance for rho, the forced notional
     per unit of log move.
     """
-    planned_BK = np.array(
-        [planned_close(books, price_K * np.exp(move_K), policy, half_spread_K) for move_K in moves_BK]
-    )
+    rungs = [planned_close(books, price_K * np.exp(move_K), policy, half_spread_K) for move_K in moves_BK]
+    planned_BK = np.array(rungs)
     result: Floats = np.diff(planned_BK, axis=0)
     return result
 

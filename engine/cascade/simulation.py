@@ -98,7 +98,7 @@ class Cascade:
         adl_T, fund_T, branching_T = np.zeros(ticks), np.zeros(ticks), np.full(ticks, np.nan)
         short_T = np.zeros(ticks, np.int64)
         weight_K = self._books.population.gross_K / max(float(self._books.population.gross_K.sum()), 1e-300)
-        ahead_K = -np.sign(outside_TK[np.abs(outside_TK @ weight_K).argmax()] @ weight_K) * 0.01 * self._market.beta_K
+        ahead_K = np.sign(outside_TK[np.abs(outside_TK @ weight_K).argmax()] @ weight_K) * 0.01 * self._market.beta_K
         for t in range(ticks):
             log_TK[t] = outside_TK[t] + self._impact.shift()
             if t:
@@ -116,7 +116,7 @@ class Cascade:
             fund_T[t] = books.backstop_equity(price_K)
             short_T[t] = int(np.count_nonzero(self._closing_A))
             if sample_every and t % sample_every == 0:
-                branching_T[t] = branching_ratio(books, price_K, -ahead_K, policy, self._impact)[0]
+                branching_T[t] = branching_ratio(books, price_K, ahead_K, policy, self._impact)[0]
         return Run(
             self._tick_s, weight_K, np.exp(log_TK), forced_TK, adl_T, fund_T, short_T, branching_T,
             self._waterfall.totals, books, self._regrets.touched_A, *self._regrets.counts(), self._netted,
@@ -129,9 +129,8 @@ class Cascade:
         self._closing_A &= books.equity_A < policy.released * books.requirement_A
         self._closing_A |= short_A
         before_K = np.zeros_like(price_K)
-        due = np.flatnonzero(
-            short_A & ((books.equity_A < policy.takeover * books.requirement_A) | (books.equity_A < 0))
-        )
+        below_A = books.equity_A < policy.takeover * books.requirement_A
+        due = np.flatnonzero(short_A & (below_A | (books.equity_A < 0.0)))
         owing = np.flatnonzero((books.equity_A < 0.0) & ~short_A)
         if due.size or owing.size or books.backstop_K.any():
             held_NK = books.quantity_AK[due].copy()

@@ -108,6 +108,15 @@ FROM
 ORDER BY src_partition, src_offset""",
 )
 
+LAST_SNAPSHOTS: Final = Query(
+    "last_snapshots",
+    "The newest margin snapshot of every account.",
+    """SELECT account, src_offset, raw
+FROM (SELECT account, src_offset, raw FROM margin_snapshots FINAL WHERE valid = 1)
+ORDER BY account, src_offset DESC
+LIMIT 1 BY account""",
+)
+
 EVIDENCE: Final = {
     query.name: query
     for query in (
@@ -119,6 +128,7 @@ EVIDENCE: Final = {
         COMMAND,
         COMMANDS_OF_DECISION,
         MARGIN_EVENT,
+        LAST_SNAPSHOTS,
     )
 }
 """Every query of this module by name."""
