@@ -46,11 +46,16 @@ def _number(text: str) -> float:
     return float(text.strip().replace(",", ""))
 
 
+def marks_us(c: Costs, v: Costs) -> float:
+    """CPU per second of every worker for marks, whatever it holds: each its own, and the batches they come in."""
+    return v["marks"] * c["mark_us"] + min(v["marks"], c["mark_batches_s"]) * c["mark_batch_us"]
+
+
 def workers_needed(c: Costs, v: Costs) -> float:
     """Workers of one core each, ``share`` of it used; infinite when marks alone fill that share."""
     keyed_us = v["fills"] * (c["fill_us"] + v["rows_per_fill"] * c["row_us"])
     accounts_us = v["marks"] * v["accounts"] * c["mark_account_us"]
-    room_us = v["share"] * 1e6 - v["marks"] * c["mark_us"]
+    room_us = v["share"] * 1e6 - marks_us(c, v)
     return math.ceil((keyed_us + accounts_us) / room_us) if room_us > 0 else math.inf
 
 
@@ -67,7 +72,7 @@ def derived(c: Costs, v: Costs) -> dict[str, float]:
     return {
         "workers": workers,
         "workers_per_partition": workers / v["partitions"],
-        "mark_share_of_a_core": v["marks"] * (c["mark_us"] + held * c["mark_account_us"]) / 1e6,
+        "mark_share_of_a_core": (marks_us(c, v) + v["marks"] * held * c["mark_account_us"]) / 1e6,
         "accounts_per_worker": held,
         "worker_memory_gb": (c["worker_mb"] + held * c["account_kb"] / 1e3) / 1e3,
         "memory_tb": (used * c["worker_mb"] + v["accounts"] * c["account_kb"] / 1e3) / 1e6,

@@ -73,6 +73,10 @@ class CollateralEvent:
     transfer_sequence: int = 0
 
 
+EPOCH_STALE = "epoch_stale"
+"""The reason of an executor that has seen commands of a later owner of the account."""
+
+
 class AckState(StrEnum):
     """What an executor says of a command."""
 
@@ -82,6 +86,7 @@ class AckState(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    FAILED = "failed"
 
     @property
     def is_final(self) -> bool:
@@ -90,7 +95,8 @@ class AckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LiquidationAck:
-    """An executor's answer. ``filled_e8`` (unsigned) is the total it has filled; fills carry the same command id."""
+    """An executor's answer. ``filled_e8`` (unsigned) is the total it has filled; fills carry the same command id.
+    ``reason`` is its reason code, or empty."""
 
     source: Source
     event_id: str
@@ -100,6 +106,7 @@ class LiquidationAck:
     state: AckState
     filled_e8: int
     event_time_us: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +177,39 @@ class Settlement:
     event_time_us: int
 
 
+class ControlScope(StrEnum):
+    """What a hold stops: everything, one instrument, one venue's executors, one account."""
+
+    GLOBAL = "global"
+    INSTRUMENT = "instrument"
+    VENUE = "venue"
+    ACCOUNT = "account"
+
+
+class ControlMode(StrEnum):
+    """How much is stopped, by severity (``engine.controls``)."""
+
+    RUN = "run"
+    REDUCE_ONLY = "reduce_only"
+    CANCEL_ONLY = "cancel_only"
+    HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSet:
+    """Somebody has stopped liquidations in a scope, or let them run again. ``version`` is the offset on the control
+    topic; ``target`` is empty for the global scope, ``until_us`` 0 for ``RUN``. ``is_approved``: a second person has
+    agreed, so that it replaces earlier holds of the scope."""
+
+    version: int
+    scope: ControlScope
+    target: str
+    mode: ControlMode
+    until_us: int
+    is_approved: bool
+
+
 AccountEvent = Fill | CollateralEvent | LiquidationAck | BadRecord
 ReferenceEvent = InstrumentListed | CollateralAssetListed | ParametersSet
-BroadcastEvent = MarkPrice | Settlement | InstrumentListed | CollateralAssetListed | ParametersSet
+BroadcastEvent = MarkPrice | Settlement | InstrumentListed | CollateralAssetListed | ParametersSet | ControlSet
 Event = AccountEvent | BroadcastEvent

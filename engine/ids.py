@@ -6,6 +6,7 @@ receives an id twice may drop the second message unread.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -50,6 +51,12 @@ def command_address(account: str, id: str) -> CommandAddress | None:
 def decision_id(account: str, liquidation_sequence: int, round: int) -> str:
     """The id of the decision behind one round of commands."""
     return _digest("decision", account, str(liquidation_sequence), str(round))
+
+
+def account_version(offsets: Mapping[str, int]) -> int:
+    """How far an account's own records have been applied, as one number that rises with each of them: the sum of the
+    counts by topic. ``offsets`` are the newest applied by topic."""
+    return sum(offset + 1 for offset in offsets.values())
 
 
 def transfer_credit_id(payer: str, transfer_sequence: int) -> str:

@@ -38,11 +38,13 @@ from engine.columns.names import Names
 from engine.columns.rows import decode, encode
 from engine.commands import (
     AccountCommand,
+    ExecutionAnomaly,
     PositionSettled,
     StepResult,
     TransferCredit,
     WithdrawalDecided,
 )
+from engine.controls import NO_HOLDS, Controls
 from engine.errors import InvariantBroken
 from engine.events import (
     AccountEvent,
@@ -51,6 +53,8 @@ from engine.events import (
     CollateralAssetListed,
     CollateralEvent,
     CollateralKind,
+    ControlScope,
+    ControlSet,
     Event,
     Fill,
     InstrumentListed,
@@ -65,7 +69,7 @@ from engine.liquidation.status import in_liquidation
 from engine.liquidation.sweep import Sweep
 from engine.liquidation.watch import AccountWatch, Findings
 from engine.market import Market
-from engine.outcomes import APPLIED, DUPLICATE, Disposition, Outcome, Rejection, rejected
+from engine.outcomes import APPLIED, DUPLICATE, Anomaly, Disposition, Outcome, Rejection, rejected
 from engine.pricing.axes import Bools
 from engine.reference.instruments import Instrument
 from engine.reference.parameters import RiskParameters
@@ -93,6 +97,7 @@ class MarginEngine:
         self._loaded: list[Int32s] = []
         self._time_us = 0
         self._parameters: RiskParameters | None = None
+        self._controls = NO_HOLDS
         self._touched: set[int] = set()
         self._commands: list[tuple[str, AccountCommand]] = []
 
@@ -113,6 +118,7 @@ class MarginEngine:
         """Begin a step: ``apply`` and ``apply_fills`` as often as need be, then ``finish``."""
         self._touched, self._commands = set(), []
         self._time_us, self._parameters = self._market.time_us, self._market.parameters
+        self._controls = self._market.controls()
         self._settle_loaded()
 
     def apply_fills(self, fills: FillColumns, first: int, shard: int, outcome_N: UInt8s) -> int:
@@ -138,6 +144,7 @@ class MarginEngine:
             self._sweep.note_time(self._time_us)
         if self._market.parameters is not self._parameters:
             self._watch.note_everyone()
+        self._note_concerned(self._controls, self._market.controls())
         touched, moved = self._lane.take_touched()
         self._watch.note_accounts(moved)
         swept = self._sweep.take(sweep_max)
@@ -148,6 +155,7 @@ class MarginEngine:
             rows=self._rows(touched, findings.changed),
             commands=(*self._commands, *findings.commands),
             snapshots=self._sweep.snapshots(swept),
+            gaps=self._sweep.gaps(swept),
         )
 
     def load(self, book: AccountBook, shard: int = 0) -> None:
@@ -261,6 +269,17 @@ class MarginEngine:
             for shard in np.unique(shard_N)
         }
 
+    def _note_concerned(self, before: Controls, after: Controls) -> None:
+        """A hold has come, changed, been lifted or expired: look at everybody it is about. Executors heed venues."""
+        for scope, target in sorted(before.differing(after)):
+            match scope:
+                case ControlScope.GLOBAL:
+                    self._watch.note_accounts(self._columns.numbers())
+                case ControlScope.INSTRUMENT:
+                    self._watch.note_accounts(self._holders([target]))
+                case ControlScope.ACCOUNT if (number := self._columns.number(target)) >= 0:
+                    self._watch.note_account(number)
+
     def _holders(self, instruments: Iterable[str]) -> Int32s:
         """Accounts with a position in any of ``instruments``, ascending by number."""
         self._desk.put_back()
@@ -300,7 +319,9 @@ class MarginEngine:
             case CollateralEvent():
                 return self._apply_collateral(book, event)
             case LiquidationAck():
-                return case.apply_ack(book, event)
+                outcome, anomalies = case.apply_ack(book, event)
+                self._report_anomalies(book, event.command_id, event.event_id, anomalies)
+                return outcome
         assert_never(event)
 
     def _apply_fill(self, book: AccountBook, fill: Fill) -> Outcome:
@@ -313,10 +334,19 @@ class MarginEngine:
         result = apply_fill(book, fill, instrument, index_e12, self._market.final_price(fill.instrument))
         if result.outcome.disposition is not Disposition.APPLIED:
             return result.outcome
-        case.count_fill(book, fill)
+        self._report_anomalies(book, fill.command_id, fill.event_id, case.count_fill(book, fill))
         if result.settled is not None:
             self._report_settled(book, fill.instrument, result.settled)
         return result.outcome
+
+    def _report_anomalies(
+        self, book: AccountBook, command_id: str, event_id: str, anomalies: Sequence[Anomaly]
+    ) -> None:
+        for anomaly in anomalies:
+            reported = ExecutionAnomaly(
+                book.account, command_id, event_id, anomaly, self._market.versions(book.applied)
+            )
+            self._commands.append((book.account, reported))
 
     def _apply_collateral(self, book: AccountBook, event: CollateralEvent) -> Outcome:
         fault = collateral.collateral_fault(event, self._market.assets)
@@ -363,6 +393,8 @@ class MarginEngine:
                     self._watch.note_everyone()
             case ParametersSet():
                 outcome = self._market.set_parameters(event)
+            case ControlSet():
+                outcome = self._market.set_control(event)
             case _:
                 assert_never(event)
         return outcome

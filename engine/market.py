@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.controls import NO_HOLDS, Controls
 from engine.events import MarkPrice
 from engine.reference.collateral_assets import CollateralAsset
 from engine.reference.instruments import Instrument
@@ -16,9 +17,11 @@ from engine.reference.instruments import Instrument
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Terms by id, the newest mark by feed, and engine time (the time of the newest mark, UTC microseconds)."""
+    """Terms by id, the newest mark by feed, engine time (the time of the newest mark, UTC microseconds), and what
+    people have stopped."""
 
     instruments: Mapping[str, Instrument]
     assets: Mapping[str, CollateralAsset]
     marks: Mapping[str, MarkPrice]
     time_us: int
+    controls: Controls = NO_HOLDS

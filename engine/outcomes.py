@@ -37,6 +37,7 @@ class Rejection(StrEnum):
     VERSION_NOT_NEWER = "version_not_newer"
     SETTLEMENT_CHANGED = "settlement_changed"
     SETTLEMENT_BEFORE_EXPIRY = "settlement_before_expiry"
+    HOLD_EXPIRED = "hold_expired"
 
 
 class Refusal(StrEnum):
@@ -67,10 +68,33 @@ def rejected(rejection: Rejection, field: str, detail: str = "") -> Outcome:
     return Outcome(Disposition.REJECTED, rejection, field, detail)
 
 
+class Anomaly(StrEnum):
+    """What an execution may not be, on ``margin-events``: the fact is booked, the breach of protocol is reported."""
+
+    UNKNOWN_COMMAND = "unknown_command"
+    OVERFILLED = "overfilled"
+    EXECUTED_LATE = "executed_late"
+    WRONG_INSTRUMENT = "wrong_instrument"
+    WRONG_SIDE = "wrong_side"
+    BEYOND_LIMIT = "beyond_limit"
+    ACK_OUT_OF_ORDER = "ack_out_of_order"
+    ACK_WITHOUT_FILLS = "ack_without_fills"
+    SILENT_EXECUTOR = "silent_executor"
+    EPOCH_STALE = "epoch_stale"
+
+
 class MarginStatus(IntEnum):
-    """Where an account stands, by severity."""
+    """Where an account stands on the ladder (``engine.liquidation.status``), by severity."""
 
     HEALTHY = 0
-    MARGIN_CALL = 1
-    LIQUIDATING = 2
-    BANKRUPT = 3
+    WATCH = 1
+    MARGIN_CALL = 2
+    HELD = 3
+    SUSPECT = 4
+    CANCELLING = 5
+    LIQUIDATING = 6
+    COOLDOWN = 7
+    BACKSTOP = 8
+    AUCTION = 9
+    DELEVERAGING = 10
+    CLOSED = 11

@@ -18,8 +18,10 @@ from msgspec import Meta
 
 from schemas.errors import InvalidCatalogue
 from schemas.events.collateral import CollateralV1
+from schemas.events.control import LiquidationControlV1
 from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
+from schemas.events.gap_at_risk import GapAtRiskV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
 from schemas.events.margin_events import MarginEventV1
 from schemas.events.prices import MarkV1, PriceV1
@@ -35,22 +37,26 @@ CONTRACTS: Mapping[str, object] = MappingProxyType(
         "MarkV1": MarkV1,
         "ReferenceV1": ReferenceV1,
         "SettlementV1": SettlementV1,
+        "LiquidationControlV1": LiquidationControlV1,
         "LiquidationCommandV1": LiquidationCommandV1,
         "MarginEventV1": MarginEventV1,
+        "GapAtRiskV1": GapAtRiskV1,
         "DeadLetterV1": DeadLetterV1,
     }
 )
 """Every contract a topic may carry, by name: a struct, or a union of structs told apart by ``type``."""
 
-COMPUTED_KEYS = frozenset({"type:id", "address"})
-"""Keys that are not one field: kind and id of reference data; topic, partition and offset of a dead letter."""
+COMPUTED_KEYS = frozenset({"type:id", "scope:target", "partition", "address"})
+"""Keys that are not one field: kind and id of reference data; scope and id of a control (``global`` has none); a
+partition's number; topic, partition and offset of a dead letter."""
 
 Names = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
 class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One topic of the manifest. ``partitions`` is a number, or ``accounts`` for the co-partitioned count;
-    ``retention_days`` 0 means for ever; ``dead_letters`` is where its bad records go (None: written by us only)."""
+    ``retention_days`` 0 means for ever; ``compaction_lag_days`` is how long a compacted topic keeps every record of a
+    key; ``dead_letters`` is where its bad records go (None: written by us only)."""
 
     name: str
     description: Annotated[str, Meta(min_length=1)]
@@ -62,6 +68,7 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     retention_days: Annotated[int, Meta(ge=0)]
     producers: Names
     consumers: Names
+    compaction_lag_days: Annotated[int, Meta(ge=0)] = 0
     dead_letters: str | None = None
 
     @property

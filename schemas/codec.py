@@ -18,8 +18,10 @@ from schemas.catalogue import load_catalogue, struct_types
 from schemas.diagnosis import diagnose
 from schemas.errors import Reason, SchemaError
 from schemas.events.collateral import CollateralV1
+from schemas.events.control import HOLD_US_MAX, LiquidationControlV1
 from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
+from schemas.events.gap_at_risk import GapAtRiskV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1
 from schemas.events.margin_events import MarginEventV1
 from schemas.events.prices import MarkV1, PriceV1
@@ -40,8 +42,10 @@ Record = (
     | MarkV1
     | ReferenceV1
     | SettlementV1
+    | LiquidationControlV1
     | LiquidationCommandV1
     | MarginEventV1
+    | GapAtRiskV1
     | DeadLetterV1
 )
 """A decoded record of any topic."""
@@ -70,6 +74,10 @@ def decode(topic: str, value: bytes | None) -> Record:
         raise diagnose(error, value, decoder.type) from None
     if type(record) is CollateralV1:
         _check_collateral(record)
+    elif type(record) is LiquidationCommandV1:
+        _check_command(record)
+    elif type(record) is LiquidationControlV1:
+        _check_control(record)
     return record
 
 
@@ -109,6 +117,41 @@ def _check_collateral(record: CollateralV1) -> None:
         raise SchemaError(Reason.OUT_OF_RANGE, "counterparty", "the account itself")
 
 
+def _check_command(record: LiquidationCommandV1) -> None:
+    """Legs name what to trade, an auction what is offered, and only a hedge may open a position."""
+    is_leg = record.kind not in ("cancel_orders", "auction", "release")
+    needs = {"instrument": is_leg, "side": is_leg, "quantity": is_leg, "limit_price": is_leg}
+    for field, needed in {**needs, "auction": record.kind == "auction"}.items():
+        if (getattr(record, field) is not None) != needed:
+            reason = Reason.MISSING_FIELD if needed else Reason.UNKNOWN_FIELD
+            raise SchemaError(reason, field, f"{record.kind} {'needs' if needed else 'has no'} {field}")
+    if not record.reduce_only and record.kind != "hedge":
+        raise SchemaError(Reason.OUT_OF_RANGE, "reduce_only", f"{record.kind} may not open a position")
+
+
+def _check_control(record: LiquidationControlV1) -> None:
+    """A hold names what it stops and when it ends; ending one names the second person."""
+    needs = {
+        "target": record.scope != "global",
+        "until_us": record.mode != "run",
+        "approved_by": record.mode == "run" or record.approved_by is not None,
+    }
+    for field, needed in needs.items():
+        if (getattr(record, field) is not None) != needed:
+            reason = Reason.MISSING_FIELD if needed else Reason.UNKNOWN_FIELD
+            what = record.scope if field == "target" else record.mode
+            raise SchemaError(reason, field, f"{what} {'needs' if needed else 'has no'} {field}")
+    if record.approved_by is not None and record.approved_by.casefold() == record.issued_by.casefold():
+        raise SchemaError(Reason.OUT_OF_RANGE, "approved_by", "is who issued it: two persons are needed")
+    if record.until_us is not None and not 0 < record.until_us - record.event_time_us <= HOLD_US_MAX:
+        span = f"more than {HOLD_US_MAX} after" if record.until_us > record.event_time_us else "not after"
+        raise SchemaError(Reason.OUT_OF_RANGE, "until_us", f"{span} event_time_us")
+
+
+def _control_key(record: LiquidationControlV1) -> str:
+    return record.scope if record.target is None else f"{record.scope}:{record.target}"
+
+
 def _address(letter: DeadLetterV1) -> str:
     return f"{letter.topic}:{letter.partition}:{letter.offset}"
 
@@ -119,6 +162,8 @@ _KEYS: dict[type, Callable[..., str]] = {
     InstrumentV1: lambda record: f"instrument:{record.instrument}",
     CollateralAssetV1: lambda record: f"collateral_asset:{record.asset}",
     RiskParametersV1: lambda record: f"risk_parameters:{record.version}",
+    LiquidationControlV1: _control_key,
+    GapAtRiskV1: lambda record: str(record.partition),
     DeadLetterV1: _address,
 }
 

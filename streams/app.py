@@ -38,7 +38,8 @@ from streams.transport import (
 from streams.warm_up import warm_up
 from streams.worker import ACCOUNT_TOPICS, Publisher, RiskWorker
 
-BROADCAST_TOPICS = ("reference", "settlements", "marks")
+BROADCAST_TOPICS = ("reference", "liquidation-control", "settlements", "marks")
+"""In the order in which they are handed over: a halt overtakes the marks that arrived with it."""
 BUILT_ON = {"settlements": "reference"}
 TIDY_INTERVAL_S = 0.25
 

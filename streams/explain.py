@@ -1,9 +1,9 @@
 """Explains a liquidation command: recomputes it from the audit trail alone and compares every bit.
 
 Owns the proof. Three things must hold: the audited decision is what ``decide`` returns for the audited book, marks,
-reference data and parameters; its commands, including the one asked about, are byte for byte those audited; and the
-positions in that book are what the account's audited fills and settlements add up to. Refuses to trust any figure that
-was written down: figures are only ever compared.
+reference data and parameters; its commands, including the one asked about, are byte for byte those audited, sent in one
+epoch; and the positions in that book are what the account's audited fills and settlements add up to. Refuses to trust
+any figure that was written down: figures are only ever compared.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from streams.audit.evidence import (
     ACCOUNT_INPUTS,
     COMMAND,
     COMMANDS_OF_DECISION,
+    CONTROLS_AS_OF,
     MARGIN_EVENT,
     MARKS_AS_OF,
     REFERENCE_AS_OF,
@@ -101,6 +102,7 @@ def _market_engine(store: AuditStore, versions: VersionsV1) -> MarginEngine:
     engine = MarginEngine()
     for topic, rows in (
         ("reference", REFERENCE_AS_OF.run(store, reference_version=versions.reference_version).rows),
+        ("liquidation-control", CONTROLS_AS_OF.run(store, control_version=versions.control_version).rows),
         ("marks", MARKS_AS_OF.run(store, mark_version=versions.mark_version).rows),
         ("settlements", SETTLEMENTS_AS_OF.run(store, settlement_version=versions.settlement_version).rows),
     ):
@@ -140,7 +142,10 @@ def _compare_decision(engine: MarginEngine, decision: LiquidationDecisionV1, aud
     differences = []
     if _bytes(evidence) != encode(decision):
         differences.append(f"decision {decision.event_id}: recomputed bytes differ")
-    recomputed = {command.command_id: _bytes(command) for command in commands}
+    epochs = {_as_command(raw).epoch for raw in audited.values()}
+    if len(epochs) != 1:
+        return [*differences, f"commands of {decision.event_id}: sent in epochs {sorted(epochs)}"]
+    recomputed = {command.command_id: _bytes(command, *epochs) for command in commands}
     for command_id in sorted(recomputed.keys() | audited.keys()):
         if recomputed.get(command_id) != audited.get(command_id):
             differences.append(f"command {command_id}: recomputed bytes differ from those audited")
@@ -188,5 +193,5 @@ def _holding(book: AccountBook, name: str) -> tuple[int, int]:
     return (position.quantity_e8, position.cost_e8) if position is not None else (0, 0)
 
 
-def _bytes(command: Command) -> bytes:
-    return encode(to_wire(command)[2])
+def _bytes(command: Command, epoch: int = 0) -> bytes:
+    return encode(to_wire(command, epoch)[2])

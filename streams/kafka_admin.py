@@ -129,6 +129,7 @@ def _partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
 
 
 def _options(topic: Topic, accounts: int, replication: int) -> dict[str, object]:
+    lag = {"min.compaction.lag.ms": str(topic.compaction_lag_days * _DAY_MS)} if topic.compaction_lag_days else {}
     retention_ms = topic.retention_days * _DAY_MS if topic.retention_days and topic.cleanup == "delete" else -1
     return {
         "num_partitions": topic.partition_count(accounts),
@@ -137,5 +138,6 @@ def _options(topic: Topic, accounts: int, replication: int) -> dict[str, object]
             "cleanup.policy": topic.cleanup,
             "retention.ms": str(retention_ms),
             "max.message.bytes": str(_RECORD_BYTES_MAX),
+            **lag,
         },
     }

@@ -18,7 +18,7 @@ from hashlib import blake2b
 import msgspec
 
 from engine.books.account import AccountBook
-from engine.commands import TransferCredit
+from engine.commands import Command, TransferCredit
 from engine.events import BadRecord, Event, Source
 from engine.margin_engine import MarginEngine
 from engine.market import Market
@@ -32,7 +32,7 @@ from streams.dead_letters import dead_letter
 from streams.translate import to_account_event, to_broadcast_event, to_wire
 
 ACCOUNT_TOPICS = ("fills", "collateral", "liquidation-acks")
-BROADCAST_TOPICS = ("marks", "reference", "settlements")
+BROADCAST_TOPICS = ("marks", "reference", "settlements", "liquidation-control")
 
 
 class InvalidLine(Exception):
@@ -180,8 +180,9 @@ class Replay:
             self._emit(topic, key, record)
             if isinstance(command, TransferCredit) and not self._reader.is_recording:
                 self._pending.append(self._reader.append(record))
-        for snapshot in result.snapshots:
-            self._emit(*to_wire(snapshot))
+        reports: tuple[Command, ...] = (*result.snapshots, *result.gaps)
+        for report in reports:
+            self._emit(*to_wire(report))
 
     def _decode(self, record: LogRecord) -> _Decoded:
         source = record.source
@@ -222,6 +223,12 @@ class Replay:
         self._digest.update(line + b"\n")
         self._written[topic] += 1
         self._write(line)
+
+
+def read_output(line: bytes) -> tuple[str, bytes]:
+    """Topic and value of a line that a replay has written."""
+    read = msgspec.json.decode(line, type=_Line)
+    return read.topic, bytes(read.value)
 
 
 def _payload(raw: msgspec.Raw) -> bytes | None:

@@ -14,7 +14,7 @@ Trail: before it ``streams.worker`` (a coalesced batch), after it ``engine.margi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -85,12 +85,14 @@ class BatchEffects:
     """What the shell has to do after a step: write these rows, publish these messages.
 
     ``dirty`` are account ids by partition. ``dead_letters`` are those of records that no row knows; those of known
-    accounts are in their rows' outbox. ``bad`` are the reasons of all bad records by offset.
+    accounts are in their rows' outbox. ``reports`` are about many accounts at once. ``bad`` are the reasons of all bad
+    records by offset.
     """
 
     dirty: Mapping[int, Sequence[bytes]]
     dead_letters: list[DeadLetterV1]
     snapshots: list[OutboxEntry]
+    reports: list[OutboxEntry] = field(default_factory=list)
     bad: dict[int, str] = field(default_factory=dict)
 
 
@@ -113,12 +115,14 @@ class RiskRunner:
     While ``judging`` is off, events are applied and nobody's status changes (``streams.catch_up``).
     """
 
-    def __init__(self, outbox: Outbox, partitions: int) -> None:
+    def __init__(self, outbox: Outbox, partitions: int, epoch: Callable[[int], int] = lambda partition: 0) -> None:
+        """``epoch`` is the fencing number under which this worker owns a partition."""
         self.engine = MarginEngine()
         self.outbox = outbox
         self.judging = True
         self.counts: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
         self._partitions = partitions
+        self._epoch = epoch
 
     def scan(self, records: InputRecords) -> Scanned:
         """Look at account records for the first time. What is found holds until the next event of any kind: apply it
@@ -268,9 +272,12 @@ class RiskRunner:
 
     def _collect(self, result: StepResult) -> BatchEffects:
         for owner, command in result.commands:
-            topic, key, struct = to_wire(command)
+            partition = self.home(owner)
+            assert partition is not None, "commands are made for accounts of this worker"
+            topic, key, struct = to_wire(command, self._epoch(partition))
             self.outbox.add(owner, OutboxEntry(topic, key, encode(struct)))
-        return BatchEffects(result.rows, [], [self._snapshot(snapshot) for snapshot in result.snapshots])
+        reports = [OutboxEntry(topic, key, encode(struct)) for topic, key, struct in map(to_wire, result.gaps)]
+        return BatchEffects(result.rows, [], [self._snapshot(snapshot) for snapshot in result.snapshots], reports)
 
     def _snapshot(self, snapshot: MarginSnapshot) -> OutboxEntry:
         topic, key, struct = to_wire(snapshot)

@@ -107,7 +107,7 @@ class RiskWorker:
         self._positions = positions
         self._catch_up = CatchUp()
         self.outbox = Outbox(publisher.send, self._on_delivered)
-        self.runner = RiskRunner(self.outbox, partitions)
+        self.runner = RiskRunner(self.outbox, partitions, self._epoch)
         self.rows: RowTable | None = None
         self.broadcast: BroadcastReader | None = None
 
@@ -207,14 +207,18 @@ class RiskWorker:
             await asyncio.sleep(COLLATERAL_POLL_S)
             known = self._positions.highwater(position)
 
+    def _epoch(self, partition: int) -> int:
+        rows, _ = self._parts()
+        return rows.epoch(partition)
+
     def _parts(self) -> tuple[RowTable, BroadcastReader]:
         assert self.rows is not None and self.broadcast is not None, "the worker is wired by streams.app"
         return self.rows, self.broadcast
 
     async def _send_snapshots(self, effects: BatchEffects) -> None:
-        for snapshot in effects.snapshots:
-            # Best effort by contract: a lost snapshot is followed by the next.
-            await self._publisher.send(snapshot)
+        for message in (*effects.snapshots, *effects.reports):
+            # Best effort by contract: a lost one is followed by the next.
+            await self._publisher.send(message)
 
     def _mark(self, effects: BatchEffects) -> None:
         for partition, accounts in effects.dirty.items():

@@ -29,6 +29,7 @@ from engine.events import (
 )
 from engine.reference.collateral_assets import CollateralAsset
 from engine.reference.instruments import Instrument, InstrumentKind
+from engine.reference.liquidation_policy import LiquidationPolicy
 from engine.reference.parameters import RiskParameters, TailScenario, UnderlyingParameters
 from engine.units import DAY_US, E8
 
@@ -97,6 +98,10 @@ PRICES: dict[str, Amount] = {
 }
 
 
+AT_ONCE = LiquidationPolicy(cancel_us_max=0, cooldown_us=0)
+"""Positions are closed at once and round after round: no orders to cancel, no rest."""
+
+
 def parameters(version: int = 1, **changes: object) -> RiskParameters:
     """A valid parameter set, in force at once."""
     terms = UnderlyingParameters(160_000, 500_000, 250_000, 300_000, 5_000, 3_000, 500)
@@ -113,6 +118,7 @@ def parameters(version: int = 1, **changes: object) -> RiskParameters:
         mark_age_us_max=MINUTE_US,
         command_ttl_us=30_000_000,
         snapshot_interval_us=3600 * 1_000_000,
+        policy=AT_ONCE,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 

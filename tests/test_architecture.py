@@ -137,7 +137,7 @@ def test_everything_that_stops_a_worker_is_in_the_operations_guide() -> None:
 READS_BOTH_SIDES = {
     "streams/runner.py": "reads one contract, that of dead letters, which it writes itself",
     "streams/explain.py": "compares a stored decision with the one that the engine makes of the same inputs",
-    "streams/executor.py": "plays the venue's side, in its own process",
+    "streams/executor/history.py": "plays the venue's side, in its own process",
 }
 
 

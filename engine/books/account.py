@@ -31,13 +31,35 @@ class Position:
 
 @dataclass(slots=True)
 class OpenCommand:
-    """A liquidation command in flight. ``acked_filled_e8`` is the total that a final acknowledgement stated."""
+    """A liquidation command in flight. A kind without legs has no instrument, and quantity and limit 0;
+    ``filled_e8`` counts contracts whatever their direction. ``acked_filled_e8`` is the total that a final
+    acknowledgement stated."""
 
+    kind: str
     instrument: str
     quantity_e8: int
+    limit_price_e8: int
     filled_e8: int
     expires_us: int
     acked_filled_e8: int | None = None
+
+
+@dataclass(slots=True)
+class Ladder:
+    """Where an account stands on the ladder beyond its status.
+
+    ``wait_until_us`` ends a suspicion or a rest. ``round_made``: a round was opened since the account came to its
+    status; ``released``: its executors were told since the last round that it is cured; ``offered``: since it was last
+    being closed, its whole book was offered to everybody. ``fruitless_rounds`` were opened since the last fill.
+    ``command_sequence`` numbers the account's commands, for ever.
+    """
+
+    wait_until_us: int = 0
+    round_made: bool = False
+    released: bool = False
+    offered: bool = False
+    fruitless_rounds: int = 0
+    command_sequence: int = 0
 
 
 @dataclass(slots=True)
@@ -71,6 +93,7 @@ class AccountBook:
     liquidation_sequence: int = 0
     liquidation_round: int = 0
     open_commands: dict[str, OpenCommand] = field(default_factory=dict)
+    ladder: Ladder = field(default_factory=Ladder)
     transfer_sequence: int = 0
     transfers_in: dict[str, int] = field(default_factory=dict)
     bad_records: int = 0

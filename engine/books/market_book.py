@@ -1,6 +1,6 @@
 """The market book: everything broadcast to all workers, and its versions.
 
-Owns which marks, terms, parameters and final prices are in force, engine time (that of the newest mark), and the
+Owns which marks, terms, parameters, final prices and holds are in force, engine time (that of the newest mark), and the
 checks of broadcast events. Refuses accounts. ``view`` gives valuation an immutable picture of it.
 """
 
@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
+from engine.books.control_book import ControlBook
 from engine.commands import Versions
-from engine.events import CollateralAssetListed, InstrumentListed, MarkPrice, ParametersSet, Settlement
+from engine.controls import Controls
+from engine.events import (
+    CollateralAssetListed,
+    ControlMode,
+    ControlScope,
+    ControlSet,
+    InstrumentListed,
+    MarkPrice,
+    ParametersSet,
+    Settlement,
+)
 from engine.market import Market
 from engine.outcomes import APPLIED, DUPLICATE, Outcome, Rejection, rejected
 from engine.reference.collateral_assets import CollateralAsset
@@ -34,6 +45,7 @@ class MarketBook:
         self.mark_version = NO_VERSION
         self.reference_version = NO_VERSION
         self.settlement_version = NO_VERSION
+        self._controls = ControlBook()
         self._asset_versions: dict[str, int] = {}
         self._parameter_sets: dict[int, RiskParameters] = {}
         self._view: Market | None = None
@@ -47,12 +59,14 @@ class MarketBook:
             parameters_version=0 if self.parameters is None else self.parameters.version,
             time_us=self.time_us,
             offsets=dict(sorted(offsets.items())),
+            control_version=self._controls.version,
         )
 
     def view(self) -> Market:
         """The market as it stands: the same object until something changes, and never changed itself."""
         if self._view is None:
-            self._view = Market(dict(self.instruments), dict(self.assets), dict(self.marks), self.time_us)
+            terms = (dict(self.instruments), dict(self.assets), dict(self.marks))
+            self._view = Market(*terms, self.time_us, self.controls())
         return self._view
 
     def set_mark(self, mark: MarkPrice) -> Outcome:
@@ -146,6 +160,23 @@ class MarketBook:
         if event.event_time_us < instrument.expiry_us:
             return rejected(Rejection.SETTLEMENT_BEFORE_EXPIRY, "event_time_us", f"expires at {instrument.expiry_us}")
         return None
+
+    def set_control(self, event: ControlSet) -> Outcome:
+        """Take a hold or the end of one. Two that hold are reported all the same, lest somebody relies on them: one
+        that has expired already, and one on an instrument that is not listed (yet)."""
+        outcome = self._controls.set(event)
+        if outcome != APPLIED:
+            return outcome
+        self._view = None
+        if event.mode is not ControlMode.RUN and event.until_us < self.time_us:
+            return rejected(Rejection.HOLD_EXPIRED, "until_us", f"it is {self.time_us}; holds nothing")
+        if event.scope is ControlScope.INSTRUMENT and event.target not in self.instruments:
+            return rejected(Rejection.UNKNOWN_INSTRUMENT, "target", f"{event.target}; holds should it be listed")
+        return APPLIED
+
+    def controls(self) -> Controls:
+        """The holds in force: the same object until they change."""
+        return self._controls.in_force(self.time_us)
 
     def final_price(self, instrument: str) -> int | None:
         """The final price of a settled instrument."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import TypeVar
 
-from engine.books.account import AccountBook, OpenCommand, Position, Totals
+from engine.books.account import AccountBook, Ladder, OpenCommand, Position, Totals
 from engine.ids import EVENT_KEY_BYTES
 from engine.outcomes import MarginStatus
 
@@ -34,6 +34,7 @@ FIELDS = (
     "liquidation_sequence",
     "liquidation_round",
     "open_commands",
+    "ladder",
     "transfer_sequence",
     "transfers_in",
     "bad_records",
@@ -55,7 +56,8 @@ def book_to_plain(book: AccountBook) -> list[Plain]:
         book.status_changes,
         book.liquidation_sequence,
         book.liquidation_round,
-        _entries(book.open_commands, _command_to_plain),
+        _entries(book.open_commands, command_to_plain),
+        ladder_to_plain(book.ladder),
         book.transfer_sequence,
         _entries(book.transfers_in, lambda sequence: [sequence]),
         book.bad_records,
@@ -76,7 +78,8 @@ def book_from_plain(plain: list[Plain]) -> AccountBook:
         status_changes=_int(values["status_changes"]),
         liquidation_sequence=_int(values["liquidation_sequence"]),
         liquidation_round=_int(values["liquidation_round"]),
-        open_commands={key: _command_from_plain(rest) for key, rest in _rows(values["open_commands"])},
+        open_commands={key: command_from_plain(rest) for key, rest in _rows(values["open_commands"])},
+        ladder=ladder_from_plain(values["ladder"]),
         transfer_sequence=_int(values["transfer_sequence"]),
         transfers_in={key: _one(rest) for key, rest in _rows(values["transfers_in"])},
         bad_records=_int(values["bad_records"]),
@@ -125,21 +128,42 @@ def _seen_from_text(text: str) -> dict[bytes, bytes]:
     return {pair[:EVENT_KEY_BYTES]: pair[EVENT_KEY_BYTES:] for pair in pairs}
 
 
-def _command_to_plain(command: OpenCommand) -> list[Plain]:
+def command_to_plain(command: OpenCommand) -> list[Plain]:
+    """An open command as a list."""
     return [
+        command.kind,
         command.instrument,
         command.quantity_e8,
+        command.limit_price_e8,
         command.filled_e8,
         command.expires_us,
         command.acked_filled_e8,
     ]
 
 
-def _command_from_plain(rest: list[Plain]) -> OpenCommand:
-    instrument, quantity, filled, expires, acked = rest
+def command_from_plain(rest: list[Plain]) -> OpenCommand:
+    """Inverse of ``command_to_plain``; raises ValueError or TypeError."""
+    kind, instrument, quantity, limit, filled, expires, acked = rest
+    acked_e8 = None if acked is None else _int(acked)
     return OpenCommand(
-        _text(instrument), _int(quantity), _int(filled), _int(expires), None if acked is None else _int(acked)
+        _text(kind), _text(instrument), _int(quantity), _int(limit), _int(filled), _int(expires), acked_e8
     )
+
+
+def ladder_to_plain(ladder: Ladder) -> list[Plain]:
+    """A ladder as a list."""
+    flags = int(ladder.round_made) + 2 * int(ladder.released) + 4 * int(ladder.offered)
+    return [ladder.wait_until_us, flags, ladder.fruitless_rounds, ladder.command_sequence]
+
+
+def ladder_from_plain(value: Plain) -> Ladder:
+    """Inverse of ``ladder_to_plain``; raises ValueError or TypeError."""
+    if not isinstance(value, list):
+        raise TypeError(f"expected a ladder, got {type(value).__name__}")
+    wait_us, flags, fruitless, sequence = _ints(value, 4)
+    if not 0 <= flags <= 7:
+        raise ValueError(f"a ladder has no flags {flags}")
+    return Ladder(wait_us, bool(flags & 1), bool(flags & 2), bool(flags & 4), fruitless, sequence)
 
 
 def _rows(value: Plain) -> list[tuple[str, list[Plain]]]:

@@ -1,8 +1,8 @@
 """The accounts: every account's exact state in columns, and one at a time as a book.
 
 Owns which account has which number, where its entries lie, and that a book put in comes out equal. What hardly any
-account has (commands in flight, transfers received) stays outside the columns as it is. Refuses to apply anything:
-that is done by kernels on the columns, or by ``engine.books`` on a book taken out and put back.
+account has (commands in flight, a place on the ladder, transfers received) stays outside the columns as it is. Refuses
+to apply anything: that is done by kernels on the columns, or by ``engine.books`` on a book taken out and put back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.books.account import AccountBook, OpenCommand, Position, Totals
+from engine.books.account import AccountBook, Ladder, OpenCommand, Position, Totals
 from engine.columns.arrays import MEMORY_MAX, TOPICS, AccountArrays, BalancePool, Int32s, MemoryPool, PositionPool
 from engine.columns.growth import lengthened, new_accounts, new_balances, new_memory, new_positions
 from engine.columns.names import UNKNOWN, Names
@@ -31,6 +31,12 @@ class Cold(NamedTuple):
 
     open_commands: dict[str, OpenCommand]
     transfers_in: dict[str, int]
+    ladder: Ladder
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it."""
+        return not self.open_commands and not self.transfers_in and self.ladder == Ladder()
 
 
 class Ids:
@@ -207,6 +213,7 @@ class AccountColumns:
             cold = self.cold[number]
             book.open_commands = {id: replace(command) for id, command in cold.open_commands.items()}
             book.transfers_in = dict(cold.transfers_in)
+            book.ladder = replace(cold.ladder)
         return book
 
     def _positions_of(self, number: int) -> dict[str, Position]:
@@ -268,13 +275,13 @@ class AccountColumns:
         self._put_balances(number, book)
         for topic, name in enumerate(TOPICS):
             self._put_memory(number, topic, book.recent.get(name, {}))
-        self.put_cold(number, book.open_commands, book.transfers_in)
+        self.put_cold(number, Cold(book.open_commands, book.transfers_in, book.ladder))
 
-    def put_cold(self, number: int, open_commands: dict[str, OpenCommand], transfers_in: dict[str, int]) -> None:
-        """Replace what is kept of an account outside the columns."""
-        if open_commands or transfers_in:
-            commands = {id: replace(command) for id, command in open_commands.items()}
-            self.cold[number] = Cold(commands, dict(transfers_in))
+    def put_cold(self, number: int, cold: Cold) -> None:
+        """Replace what is kept of an account outside the columns by a copy of ``cold``."""
+        if not cold.is_empty:
+            commands = {id: replace(command) for id, command in cold.open_commands.items()}
+            self.cold[number] = Cold(commands, dict(cold.transfers_in), replace(cold.ladder))
             self.accounts.has_cold_A[number] = 1
         elif self.accounts.has_cold_A[number]:
             del self.cold[number]

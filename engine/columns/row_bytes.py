@@ -25,7 +25,7 @@ from engine.columns.arrays import MEMORY_MAX, TOPICS, Int64s, UInt8s
 from engine.columns.pools import class_for
 from engine.compiled import allocation_free
 
-ROW_FORMAT = 2
+ROW_FORMAT = 3
 COUNTERS = 4
 WATERMARKS = COUNTERS + 5
 HEADER_WORDS = WATERMARKS + len(TOPICS)
@@ -33,7 +33,7 @@ POSITION_WORDS = 3
 BALANCE_WORDS = 7
 EVENT_WORDS = 2
 ID_BYTES_MAX = 2**16 - 1
-STATUS_MAX = 3
+STATUS_MAX = 11
 LOW = 2**32 - 1
 
 FORMAT, CUT_OFF, TRAILING, CHECKSUM, COUNTS, TEXT, STATUS, WATERMARK, ORDER, ZERO, MEMORY = range(1, 12)

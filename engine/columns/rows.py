@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.books.account import OpenCommand
+from engine.books.record import command_from_plain, command_to_plain, ladder_from_plain, ladder_to_plain
 from engine.columns.accounts import AccountColumns, Cold
 from engine.columns.arrays import (
     MEMORY_MAX,
@@ -416,7 +416,7 @@ def _decode_chunk(columns: AccountColumns, rows: Sequence[bytes], first: int, sh
     columns.ensure(len(rows) - first, *(int(space[pool] * likely) for pool in (POSITIONS, BALANCES, REMEMBERED)))
     numbers = _load(columns, words, stops, shard, int(space[IDS_MAX]))
     for row, kept in cold.items():
-        columns.put_cold(int(numbers[row]), kept.open_commands, kept.transfers_in)
+        columns.put_cold(int(numbers[row]), kept)
     return numbers
 
 
@@ -440,30 +440,24 @@ def _load(columns: AccountColumns, words: Int64s, stops: Int64s, shard: int, ids
 
 
 def _cold_to_text(cold: Cold) -> bytes:
-    commands = [
-        [id, held.instrument, held.quantity_e8, held.filled_e8, held.expires_us, held.acked_filled_e8]
-        for id, held in sorted(cold.open_commands.items())
-    ]
-    return json.dumps([commands, sorted(cold.transfers_in.items())], separators=(",", ":")).encode()
+    commands = [[id, *command_to_plain(held)] for id, held in sorted(cold.open_commands.items())]
+    plain = [commands, sorted(cold.transfers_in.items()), ladder_to_plain(cold.ladder)]
+    return json.dumps(plain, separators=(",", ":")).encode()
 
 
 def _cold_from_text(row: int, text: bytes) -> Cold:
     try:
-        commands, transfers = json.loads(text)
-        kept = Cold({_text(id): _command(*rest) for id, *rest in commands}, {_text(id): _int(n) for id, n in transfers})
+        commands, transfers, ladder = json.loads(text)
+        kept = Cold(
+            {_text(id): command_from_plain(rest) for id, *rest in commands},
+            {_text(id): _int(n) for id, n in transfers},
+            ladder_from_plain(ladder),
+        )
     except (ValueError, TypeError, RecursionError) as error:
         raise DamagedRow(row, f"has a cold part that cannot be read: {error}") from error
-    if not (kept.open_commands or kept.transfers_in):
+    if kept.is_empty:
         raise DamagedRow(row, "has a cold part without anything in it")
     return kept
-
-
-def _command(
-    instrument: object, quantity_e8: object, filled_e8: object, expires_us: object, acked: object
-) -> OpenCommand:
-    return OpenCommand(
-        _text(instrument), _int(quantity_e8), _int(filled_e8), _int(expires_us), None if acked is None else _int(acked)
-    )
 
 
 def _int(value: object) -> int:

@@ -1,26 +1,31 @@
 """Calm: which recomputed accounts are far enough from every threshold for a guard band to describe them.
 
-Owns that classification and the slack of each calm account: how far its equity less the requirement may fall, or for
-an account on margin call also rise, before its status could change. Refuses to guard (``engine.guard``) and to change
-a status (``engine.liquidation.status``, whose conditions these are, taken over arrays).
+Owns that classification and the slack of each calm account: how far its equity less the weighted requirement may fall,
+or where it is two-sided also rise, before its status or its commands could change. Refuses to guard (``engine.guard``)
+and to change a status (``engine.liquidation.status``, whose conditions these are, taken over arrays).
 
-Calm are: a healthy account at or above initial margin; one on margin call at or above maintenance margin and not yet
-above the release buffer; and one in liquidation that has a command open, whose next turn is an event of its own or the
-end of the command, unless its equity becomes negative.
+Calm are: an account at large, between the thresholds of its status; and one in a liquidation case that has a command
+open or rests between two rounds, whose next turn is an event of its own or a deadline, unless it is cured meanwhile
+(and has not been told so) or, while it is being closed, falls below the backstop's threshold.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.columns.arrays import Int32s, UInt8s
+from engine.liquidation.status import ACTIVE, clear_level_ppm
 from engine.outcomes import MarginStatus
 from engine.pricing.axes import Bools, Floats
 from engine.reference.parameters import RiskParameters
 from engine.risk.verdicts import Verdicts
 from engine.units import PPM
+
+_ACTIVE = np.zeros(len(MarginStatus), dtype=np.bool_)
+_ACTIVE[[int(status) for status in ACTIVE]] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +38,45 @@ class Calm:
     two_sided: Bools
 
 
-def calm(numbers: Int32s, status_A: UInt8s, open_N: Bools, verdicts: Verdicts, parameters: RiskParameters) -> Calm:
-    """Classify the accounts ``numbers`` by their ``verdicts`` and by who of them has a command open, ``open_N``; all
-    in the same order."""
+class Waiting(NamedTuple):
+    """Where cases stand: who has a command open or rests between two rounds; who was told to be cured; whose book was
+    offered to everybody, so that falling further changes nothing. One entry per account asked about."""
+
+    waiting_N: Bools
+    released_N: Bools
+    offered_N: Bools
+
+
+def weight_max(parameters: RiskParameters) -> float:
+    """The largest weight on a requirement at which slack is measured."""
+    return max(clear_level_ppm(parameters), parameters.release_buffer_ppm, parameters.liquidation_target_ppm) / PPM
+
+
+def calm(numbers: Int32s, status_A: UInt8s, cases: Waiting, verdicts: Verdicts, parameters: RiskParameters) -> Calm:
+    """Classify the accounts ``numbers`` by their ``verdicts`` and ``cases``, both in the same order."""
     status_N = status_A[numbers]
-    equity, initial, maintenance = verdicts.equity_A, verdicts.initial_margin_A, verdicts.maintenance_margin_A
+    # By products with rates in ppm, as the table compares, so that both draw the line at the same bit.
+    equity, initial, maintenance = verdicts.equity_A * PPM, verdicts.initial_margin_A, verdicts.maintenance_margin_A
+    low_N, high_N = np.full(numbers.size, -np.inf), np.full(numbers.size, np.inf)
+    known_N = np.zeros(numbers.size, dtype=np.bool_)
+    levels = {
+        MarginStatus.HEALTHY: (parameters.policy.watch_buffer_ppm * initial, high_N),
+        MarginStatus.WATCH: (PPM * initial, clear_level_ppm(parameters) * initial),
+        MarginStatus.MARGIN_CALL: (PPM * maintenance, parameters.release_buffer_ppm * initial),
+    }
+    for status, (low, high) in levels.items():
+        at = status_N == status
+        known_N |= at
+        low_N[at], high_N[at] = low[at], high[at]
+    active = _ACTIVE[status_N] & cases.waiting_N
+    known_N |= active
+    rests = status_N == MarginStatus.COOLDOWN
+    closing = active & ((status_N == MarginStatus.LIQUIDATING) | (rests & ~cases.offered_N))
+    low_N[closing] = (parameters.policy.backstop_at_ppm * maintenance)[closing]
+    # A cured account leaves its rest, released or not.
+    waiting = active & (~cases.released_N | rests)
+    high_N[waiting] = (parameters.liquidation_target_ppm * maintenance)[waiting]
     with np.errstate(invalid="ignore"):
-        healthy = (status_N == MarginStatus.HEALTHY) & (equity >= initial)
-        called = (status_N == MarginStatus.MARGIN_CALL) & (equity >= maintenance)
-        called &= equity * PPM < parameters.release_buffer_ppm * initial
-        closing = open_N & (status_N == MarginStatus.LIQUIDATING) & (equity >= 0.0)
-        ruined = open_N & (status_N == MarginStatus.BANKRUPT)
-    release = initial * (parameters.release_buffer_ppm / PPM)
-    slack_N = np.where(called, np.minimum(equity - maintenance, release - equity), equity - initial)
-    slack_N = np.where(closing, equity, np.where(ruined, np.inf, slack_N))
-    found = verdicts.priced_A & (healthy | called | closing | ruined)
-    return Calm(found, np.maximum(slack_N[found], 0.0), called[found])
+        found = verdicts.priced_A & known_N & (equity >= low_N) & (equity < high_N)
+        slack = np.minimum(equity - low_N, high_N - equity) / PPM
+    return Calm(found, np.maximum(slack[found], 0.0), np.isfinite(high_N[found]))

@@ -16,6 +16,7 @@ from engine.books.account import AccountBook, Position
 from engine.books.funding import funding_index
 from engine.books.ledger import Flow
 from engine.books.positions import add_trade, trade, trade_value
+from engine.commands import CommandKind
 from engine.market import Market
 from engine.portfolio import Portfolio, PortfolioPosition
 from engine.pricing.black76 import black76
@@ -36,6 +37,21 @@ class ClosingEffect:
     cost: float
 
 
+def can_close(book: AccountBook, market: Market) -> bool:
+    """Whether any position of ``book`` can be traded."""
+    return any(_is_open_for_trade(name, market) for name in book.positions)
+
+
+def may_close(book: AccountBook, market: Market) -> bool:
+    """Whether nobody has stopped that some position of ``book`` is traded."""
+    return any(_is_open_for_trade(name, market) and _is_permitted(book, name, market) for name in book.positions)
+
+
+def is_partly_held(book: AccountBook, market: Market) -> bool:
+    """Whether somebody has stopped that some position of ``book`` is traded, which could be traded otherwise."""
+    return any(_is_open_for_trade(name, market) and not _is_permitted(book, name, market) for name in book.positions)
+
+
 class Closing:
     """The ways to close one account's book under one market."""
 
@@ -48,12 +64,20 @@ class Closing:
             name: PortfolioPosition(position.quantity_e8, position.cost_e8, position.funding_index_e12)
             for name, position in book.positions.items()
         }
-        self.closable = tuple(name for name in sorted(book.positions) if self._is_open_for_trade(name))
+        self.closable = tuple(
+            name
+            for name in sorted(book.positions)
+            if _is_open_for_trade(name, market) and _is_permitted(book, name, market)
+        )
         self.mark_prices_e8 = _mark_prices(self.closable, market)
 
     def size_e8(self, instrument: str) -> int:
         """Unsigned quantity of the position."""
         return abs(self._held[instrument].quantity_e8)
+
+    def held(self, instrument: str) -> PortfolioPosition:
+        """The position."""
+        return self._held[instrument]
 
     def lot_e8(self, instrument: str) -> int:
         """The smallest quantity that can be traded."""
@@ -95,11 +119,6 @@ class Closing:
         """The trade that closes ``quantity_e8``: negative sells a long, positive buys back a short."""
         return -quantity_e8 if self._held[instrument].quantity_e8 > 0 else quantity_e8
 
-    def _is_open_for_trade(self, name: str) -> bool:
-        """Expired instruments trade no more; their positions await settlement."""
-        expiry_us = self._market.instruments[name].expiry_us
-        return expiry_us is None or self._market.time_us < expiry_us
-
     def _effect(self, name: str, quantity_e8: int) -> ClosingEffect:
         effect = self._effects.get((name, quantity_e8))
         if effect is None:
@@ -113,8 +132,7 @@ class Closing:
         made = trade(terms, held, self.signed(name, quantity_e8), self.mark_prices_e8[name], index)
         flow = Flow()
         add_trade(flow, terms, held, made, index)
-        asset_price = mark_of(self._market, self._market.assets[terms.settlement_asset].mark_feed)
-        assert asset_price is not None
+        asset_price = self._asset_price(terms)
         fee_e8 = self._fee(terms, quantity_e8, asset_price)
         return ClosingEffect(
             asset=terms.settlement_asset,
@@ -123,17 +141,50 @@ class Closing:
             cost=fee_e8 / E8 * asset_price,
         )
 
+    def notional_each(self, instrument: str) -> float:
+        """Notional of one contract (of an option: of its underlying), numeraire."""
+        terms, size_e8 = self._market.instruments[instrument], self.size_e8(instrument)
+        return self._notional_e8(terms, size_e8) / size_e8 * self._asset_price(terms)
+
+    def cost_rates(self, instrument: str) -> tuple[float, float]:
+        """Spread and fees per contract, and impact per contract^1.5, both numeraire: the cost of closing x contracts is
+        linear x + impact x^1.5, but for rounding up to whole units of money."""
+        parameters = self._parameters.underlyings[self._market.instruments[instrument].underlying]
+        each = self.notional_each(instrument)
+        linear = (parameters.close_cost_ppm + self._parameters.policy.liquidation_fee_ppm) / PPM * each
+        if parameters.daily_volume_e8 is None:
+            return linear, 0.0
+        return linear, parameters.impact_ppm / PPM * each * math.sqrt(each / (parameters.daily_volume_e8 / E8))
+
     def _fee(self, terms: Instrument, quantity_e8: int, asset_price: float) -> int:
         """Cost of closing the notional (of an option: of the underlying), in the settlement asset, rounded up: spread
         and fees exactly, and the impact of the depth model that margin uses too."""
         parameters = self._parameters.underlyings[terms.underlying]
-        notional_e8 = abs(trade_value(terms, quantity_e8, self._market.marks[terms.mark_feed].price_e8))
-        fee_e8 = div_up(parameters.close_cost_ppm * notional_e8, PPM)
+        notional_e8 = self._notional_e8(terms, quantity_e8)
+        fee_e8 = div_up((parameters.close_cost_ppm + self._parameters.policy.liquidation_fee_ppm) * notional_e8, PPM)
         if parameters.daily_volume_e8 is None:
             return fee_e8
         depth = Depth(0.0, 1.0, parameters.daily_volume_e8 / E8, parameters.impact_ppm / PPM)
         impact = cost_to_close(np.array([notional_e8 / E8 * asset_price]), depth)[0]
         return fee_e8 + math.ceil(float(impact) / asset_price * E8)
+
+    def _notional_e8(self, terms: Instrument, quantity_e8: int) -> int:
+        return abs(trade_value(terms, quantity_e8, self._market.marks[terms.mark_feed].price_e8))
+
+    def _asset_price(self, terms: Instrument) -> float:
+        price = mark_of(self._market, self._market.assets[terms.settlement_asset].mark_feed)
+        assert price is not None, "only priced accounts are closed"
+        return price
+
+
+def _is_open_for_trade(name: str, market: Market) -> bool:
+    """Expired instruments trade no more; their positions await settlement."""
+    expiry_us = market.instruments[name].expiry_us
+    return expiry_us is None or market.time_us < expiry_us
+
+
+def _is_permitted(book: AccountBook, name: str, market: Market) -> bool:
+    return market.controls.permits(CommandKind.CLOSE, book.account, name)
 
 
 def _portfolio_position(position: Position | None) -> PortfolioPosition | None:

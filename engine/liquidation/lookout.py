@@ -13,12 +13,12 @@ from engine.columns.accounts import AccountColumns
 from engine.columns.arrays import Int32s
 from engine.columns.holders import holders
 from engine.guard.bands import GuardBands
+from engine.liquidation.calm import weight_max
 from engine.pricing.axes import Bools, Floats
 from engine.pricing.valuation import valuation_time_us
 from engine.reference.parameters import RiskParameters
 from engine.risk.live_rows import LiveRows
 from engine.risk.verdicts import Verdicts, empty_verdicts, evaluate
-from engine.units import PPM
 
 _NOBODY = np.zeros(0, dtype=np.int32)
 
@@ -55,8 +55,7 @@ class Lookout:
             rows = self._rows = LiveRows(self._market, parameters)
             self._marked.clear()
             self._number(rows)
-            weight = max(1.0, parameters.release_buffer_ppm / PPM)
-            self._bands.reset(rows.arrays, rows.fixed_C, len(rows.grid.underlyings), weight)
+            self._bands.reset(rows.arrays, rows.fixed_C, len(rows.grid.underlyings), weight_max(parameters))
             return self._columns.numbers()
         self._extend(rows)
         if not self._marked and valuation_time_us(self._market.time_us) == rows.time_us:

@@ -1,47 +1,36 @@
-"""The planner: which positions to close, and how much of each, to bring an account to its liquidation target.
+"""The planner: which positions to close, and how much of each, to reach the liquidation target at least cost.
 
-Owns the choice. The rule is "least cost first", by trials that one risk computation values together:
+Owns the way from a book to whole lots. ``engine.unwind`` finds the cheapest close-out of the model and bounds the cost
+of every other; here it is rounded up to lots, what would stay as dust is closed with it, and the result is valued
+exactly, as the fills will make it. What the model left out is made good by closing an equal share of all that is left.
 
-1. Close the same eighths of everything. Closing a share of a whole book lowers its scenario losses by that share, so
-   this way out exists whenever closing everything is affordable. It is the yardstick of cost.
-2. In rounds, from what is chosen so far, close one position further, fully and in eighths. Is the target reached, the
-   cheapest such trial ends the rounds; otherwise the one that lowers the shortfall most per cost is kept. After
-   ``ROUNDS_MAX`` rounds the rest is closed alike, as in 1.
-3. Of the ways that reach the target, each with its last step trimmed, the cheapest is the plan.
-4. If there is none: close everything if that lowers the shortfall, else what was kept in 2. An account with negative
-   equity has nothing left to protect: everything is closed at once.
-
-A plan never grows a position, never leaves an account further from its target (negative equity aside), and is made
-of whole lots. Balances are not sold. Expired positions are not touched; they await settlement.
+A plan never grows a position, is made of whole lots, and reaches the target when all legs trade at the marks; there is
+none when even closing everything would not reach it. Legs are in an order in which none of them, traded alone, raises
+what is missing, as far as there is such an order. Balances are not sold. Expired positions are not touched; they await
+settlement.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.books.account import AccountBook
+from engine.commands import BindingScenario, Certificate, CommandKind
 from engine.liquidation.closing import Closing
+from engine.liquidation.statement import Statement, state
 from engine.market import Market
 from engine.reference.parameters import RiskParameters
 from engine.risk.margin import account_risk
 from engine.risk.revaluation import RiskFrame
-from engine.units import PPM, div_up
+from engine.units import E8, PPM, div_up
+from engine.unwind.least_cost import Solution, least_cost
 
-FRACTIONS = 8
-"""Steps in which a position is tried. Linear risk needs only the full close; the steps catch hedges that would be
-overdone and keep the overshoot small."""
+PARTS = 16
+"""Shares of all that is left that are tried at once to make good what the model left out, twice."""
 
-FRACTIONED_MAX = 8
-"""Positions tried in steps per round: those whose full close does most per cost. Bounds the time for large books."""
-
-ROUNDS_MAX = 8
-"""Rounds of choosing single positions before the rest is closed alike."""
-
-RATIO_TOLERANCE = 1e-6
-"""Trials whose shortfall reduction per cost is this close are alike; of these the larger is kept, so that rounding
-does not split the close of a position into eighths."""
+ORDERED_MAX = 12
+"""Legs that are put in order by trying every next one; more are ordered by what each frees per cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,146 +44,164 @@ class PlanLeg:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Legs by instrument id, and the figures the account will have if all trade at the marks (numeraire)."""
+    """Legs in the order in which to begin them, and the figures the account will have if all trade at the marks
+    (numeraire)."""
 
+    kinds: tuple[CommandKind, ...]
     legs: tuple[PlanLeg, ...]
     equity_after: float
     maintenance_margin_after: float
+    explanation: str
+    certificate: Certificate
 
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """Unsigned quantities to close, what that costs and leads to; ``shortfall`` (in 10^-6) is target less equity."""
+    """Unsigned quantities to close and what that leads to; ``shortfall`` (in 10^-6) is target less equity."""
 
     closes: Mapping[str, int]
-    cost: float
     equity: float
     maintenance_margin: float
     shortfall: float
 
 
 def plan(book: AccountBook, market: Market, parameters: RiskParameters, frame: RiskFrame | None = None) -> Plan | None:
-    """The plan for an account below its target; None if there is nothing to close or closing would not help.
+    """The plan for an account below its target; None if there is nothing to close or closing would not reach it.
 
     The account must be priced. ``frame`` is that of this market and these parameters, if the caller has one; it
     saves time and changes no bit.
     """
-    search = _Search(book, market, parameters, frame or RiskFrame(market, parameters))
-    if not search.closing.closable:
+    closing = Closing(book, market, parameters)
+    if not closing.closable:
         return None
-    chosen = search.run()
-    closing = search.closing
-    legs = tuple(
-        PlanLeg(name, closing.signed(name, quantity), closing.limit_price(name))
-        for name, quantity in sorted(chosen.closes.items())
+    planner = _Planner(closing, market, parameters, frame or RiskFrame(market, parameters))
+    (start,) = planner.evaluate([{}])
+    if start.shortfall <= 0:
+        return None
+    stated = state(book, closing, parameters, planner.frame, start.equity)
+    solution = least_cost(stated.problem)
+    wanted = dict(zip(stated.instruments, solution.x_I.tolist(), strict=True))
+    chosen = planner.enough({name: planner.on_lots(name, units) for name, units in wanted.items() if units > 0.0})
+    if chosen is None:
+        return None
+    names = planner.in_order(start, chosen)
+    cost = closing.cost(chosen.closes)
+    certificate = _certificate(stated, solution, cost)
+    kinds = (
+        CommandKind.CLOSE if chosen.closes[name] == closing.size_e8(name) else CommandKind.REDUCE for name in names
     )
-    return Plan(legs, chosen.equity, chosen.maintenance_margin) if legs else None
+    return Plan(
+        kinds=tuple(kinds),
+        legs=tuple(
+            PlanLeg(name, closing.signed(name, chosen.closes[name]), closing.limit_price(name)) for name in names
+        ),
+        equity_after=chosen.equity,
+        maintenance_margin_after=chosen.maintenance_margin,
+        explanation=_explanation(start, chosen, certificate, names[0]),
+        certificate=certificate,
+    )
 
 
-class _Search:
-    """The search for one account: what can be tried, and what has been chosen."""
+class _Planner:
+    """Exact values of what can be closed of one account."""
 
-    def __init__(self, book: AccountBook, market: Market, parameters: RiskParameters, frame: RiskFrame) -> None:
-        self.closing = Closing(book, market, parameters)
+    def __init__(self, closing: Closing, market: Market, parameters: RiskParameters, frame: RiskFrame) -> None:
+        self.frame = frame
+        self._closing = closing
         self._market = market
         self._parameters = parameters
-        self._frame = frame
-        self._sizes = {name: self.closing.size_e8(name) for name in self.closing.closable}
+        self._sizes = {name: closing.size_e8(name) for name in closing.closable}
 
-    def run(self) -> _Trial:
-        """The trial to execute; one without closes if nothing helps."""
-        start, everything = self._evaluate(({}, self._sizes))
-        if start.equity < 0:
-            return everything
-        chosen, cures = start, self._cures(start, self._slices(start))
-        for _ in range(min(len(self._sizes), ROUNDS_MAX)):
-            singles = self._singles(chosen)
-            found = self._cures(chosen, singles)
-            best = None if found else _most_per_cost(chosen, singles)
-            cures += found
-            if best is None:
-                break
-            chosen = best
-        else:
-            cures += self._cures(chosen, self._slices(chosen))
-        if cures:
-            return min(cures, key=lambda trial: trial.cost)
-        return everything if everything.shortfall < start.shortfall else chosen
+    def on_lots(self, name: str, units: float) -> int:
+        """``units`` contracts in whole lots, rounded up; all of the position if the rest would be dust."""
+        size_e8, lot_e8 = self._sizes[name], self._closing.lot_e8(name)
+        # A millionth of a lot is noise of the model, not a reason for another lot.
+        quantity_e8 = min(max(div_up(round(units * E8) - lot_e8 // PPM, lot_e8), 1) * lot_e8, size_e8)
+        rest = (size_e8 - quantity_e8) / E8 * self._closing.notional_each(name)
+        return size_e8 if rest * E8 <= self._parameters.policy.dust_e8 else quantity_e8
 
-    def _cures(self, chosen: _Trial, trials: Sequence[_Trial]) -> list[_Trial]:
-        """The cheapest of ``trials`` that reaches the target, trimmed; empty if none does."""
-        enough = [trial for trial in trials if trial.shortfall <= 0]
-        return [self._trimmed(chosen, min(enough, key=lambda trial: trial.cost))] if enough else []
+    def enough(self, closes: Mapping[str, int]) -> _Trial | None:
+        """``closes``, with the least equal share of all that is left that it takes to reach the target; None if even
+        closing everything does not reach it."""
+        (trial, everything) = self.evaluate([closes, self._sizes])
+        if trial.shortfall <= 0:
+            return trial
+        if everything.shortfall > 0:
+            return None
+        low, high = 0, PARTS * PARTS
+        for step in (PARTS, 1):
+            shares = range(low + step, high + 1, step)
+            trials = self.evaluate([self._further(closes, share) for share in shares])
+            at = next(place for place, further in enumerate(trials) if further.shortfall <= 0)
+            trial, low, high = trials[at], shares[at] - step, shares[at]
+        return trial
 
-    def _singles(self, chosen: _Trial) -> list[_Trial]:
-        """Trials that close one position further: all of them fully, the most useful ones also in steps."""
-        left = [name for name, size in self._sizes.items() if chosen.closes.get(name, 0) < size]
-        full = self._evaluate([{**chosen.closes, name: self._sizes[name]} for name in left])
-        order = sorted(range(len(left)), key=lambda row: -_per_cost(chosen, full[row]))
-        steps = [
-            {**chosen.closes, name: quantity}
-            for name in sorted(left[row] for row in order[:FRACTIONED_MAX])
-            for quantity in self._steps(name, chosen.closes.get(name, 0), self._sizes[name])
-        ]
-        return full + self._evaluate(steps)
+    def _further(self, closes: Mapping[str, int], share: int) -> dict[str, int]:
+        """``closes`` and ``share`` / PARTS^2 of what they leave, on lots."""
+        made = {}
+        for name, size_e8 in self._sizes.items():
+            lot_e8, done_e8 = self._closing.lot_e8(name), closes.get(name, 0)
+            more_e8 = div_up((size_e8 - done_e8) * share, PARTS * PARTS * lot_e8) * lot_e8
+            if quantity_e8 := min(done_e8 + more_e8, size_e8):
+                made[name] = quantity_e8
+        return made
 
-    def _slices(self, chosen: _Trial) -> list[_Trial]:
-        """Trials that close the same share of everything left."""
-        steps = {
-            name: [*self._steps(name, chosen.closes.get(name, 0), size), size] for name, size in self._sizes.items()
-        }
-        return self._evaluate(
-            [{name: at[min(step, len(at) - 1)] for name, at in steps.items()} for step in range(FRACTIONS)]
-        )
+    def in_order(self, start: _Trial, chosen: _Trial) -> list[str]:
+        """The instruments of ``chosen``: first that which lowers the shortfall most, then of the rest likewise."""
+        left, done, order = sorted(chosen.closes), dict[str, int](), list[str]()
+        while left:
+            trials = self.evaluate([{**done, name: chosen.closes[name]} for name in left])
+            ranked = sorted(zip(trials, left, strict=True), key=lambda pair: (pair[0].shortfall, pair[1]))
+            taken = [ranked[0][1]] if len(left) <= ORDERED_MAX else [name for _, name in ranked]
+            order += taken
+            done |= {name: chosen.closes[name] for name in taken}
+            left = [name for name in left if name not in done]
+        return order
 
-    def _trimmed(self, chosen: _Trial, enough: _Trial) -> _Trial:
-        """``enough`` with its last step from ``chosen`` cut to the least that still reaches the target."""
-        added = {name: quantity - chosen.closes.get(name, 0) for name, quantity in enough.closes.items()}
-        parts = FRACTIONS * FRACTIONS
-        trials = [
-            {
-                name: quantity - added[name] + self._on_lots(name, added[name] * part, parts)
-                for name, quantity in enough.closes.items()
-            }
-            for part in range(1, parts + 1)
-        ]
-        reached = [trial for trial in self._evaluate(trials) if trial.shortfall <= 0]
-        return min(reached, key=lambda trial: trial.cost)
-
-    def _steps(self, name: str, floor_e8: int, size_e8: int) -> list[int]:
-        """Quantities strictly between ``floor_e8`` and ``size_e8`` in even steps of whole lots, rising."""
-        steps = {floor_e8 + self._on_lots(name, (size_e8 - floor_e8) * step, FRACTIONS) for step in range(1, FRACTIONS)}
-        return sorted(quantity for quantity in steps if quantity < size_e8)
-
-    def _on_lots(self, name: str, numerator_e8: int, denominator: int) -> int:
-        """The quotient rounded up to whole lots."""
-        lot = self.closing.lot_e8(name)
-        return div_up(numerator_e8, denominator * lot) * lot
-
-    def _evaluate(self, closes: Sequence[Mapping[str, int]]) -> list[_Trial]:
-        portfolios = [self.closing.after(trial) for trial in closes]
-        risk = account_risk(portfolios, self._market, self._parameters, self._frame)
+    def evaluate(self, closes: Sequence[Mapping[str, int]]) -> list[_Trial]:
+        """What the account is after closing each of ``closes`` at the marks and paying for it."""
+        portfolios = [self._closing.after(trial) for trial in closes]
+        risk = account_risk(portfolios, self._market, self._parameters, self.frame)
         target = self._parameters.liquidation_target_ppm
         rows = zip(closes, risk.equity_A.tolist(), risk.maintenance_margin_A.tolist(), strict=True)
         return [
-            _Trial(trial, self.closing.cost(trial), equity, maintenance, target * maintenance - equity * PPM)
+            _Trial(trial, equity, maintenance, target * maintenance - equity * PPM)
             for trial, equity, maintenance in rows
         ]
 
 
-def _per_cost(chosen: _Trial, trial: _Trial) -> float:
-    """Shortfall reduction per further cost; infinite if it is free."""
-    reduction, cost = chosen.shortfall - trial.shortfall, trial.cost - chosen.cost
-    if cost > 0:
-        return reduction / cost
-    return math.copysign(math.inf, reduction) if reduction else 0.0
+def _certificate(stated: Statement, solution: Solution, cost: float) -> Certificate:
+    lower_bound = min(solution.lower_bound, cost)
+    return Certificate(
+        cost=cost,
+        lower_bound=lower_bound,
+        gap=1.0 - lower_bound / cost if cost > 0.0 else 0.0,
+        target=stated.problem.target,
+        binding=_binding(stated, solution),
+    )
 
 
-def _most_per_cost(chosen: _Trial, trials: Sequence[_Trial]) -> _Trial | None:
-    """The trial that lowers the shortfall most per cost, the larger of equals; None if none lowers it."""
-    helpful = [trial for trial in trials if trial.shortfall < chosen.shortfall]
-    if not helpful:
-        return None
-    best = max(_per_cost(chosen, trial) for trial in helpful)
-    alike = [trial for trial in helpful if _per_cost(chosen, trial) >= best * (1 - RATIO_TOLERANCE)]
-    return min(alike, key=lambda trial: trial.shortfall)
+def _binding(stated: Statement, solution: Solution) -> tuple[BindingScenario, ...]:
+    """The scenarios of the cuts with their shares, heaviest first; cuts that share a scenario add up."""
+    weights: dict[tuple[str, str], float] = {}
+    total = float(solution.share_T.sum())
+    for scenario_K, share in zip(solution.scenario_TK.tolist(), solution.share_T.tolist(), strict=True):
+        for group, scenario in enumerate(scenario_K):
+            if scenario >= 0 and share > 0.0:
+                key = stated.underlyings[group], stated.scenarios[group][scenario]
+                weights[key] = weights.get(key, 0.0) + share / total
+    ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(BindingScenario(underlying, scenario, weight) for (underlying, scenario), weight in ranked)
+
+
+def _explanation(start: _Trial, chosen: _Trial, certificate: Certificate, first: str) -> str:
+    freed = start.maintenance_margin - chosen.maintenance_margin
+    why = ""
+    if certificate.binding:
+        heaviest = certificate.binding[0]
+        why = f"{heaviest.underlying} {heaviest.scenario} binds with weight {heaviest.weight:.2f}; "
+    each = f", {freed / certificate.cost:,.1f} per 1 of cost" if certificate.cost > 0.0 else ""
+    return (
+        f"{why}closing {len(chosen.closes)} positions, {first} first, frees {freed:,.2f} of maintenance margin{each}; "
+        f"no plan costs less than {1 - certificate.gap:.1%} of this one's {certificate.cost:,.2f}"
+    )

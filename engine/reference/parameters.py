@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.errors import InvalidReference
+from engine.reference.gap_policy import DEFAULT_GAP_POLICY, GapPolicy
+from engine.reference.liquidation_policy import DEFAULT_POLICY, LiquidationPolicy
 from engine.units import PPM
 
 
@@ -76,7 +78,8 @@ class RiskParameters:
     volatility up, unchanged and down. Maintenance margin is ``maintenance_factor`` of the initial scenario loss plus
     its own short-option minimum. An account is liquidated when equity falls below maintenance margin, cured to
     ``liquidation_target`` times maintenance margin, and called when equity falls below initial margin; it is released
-    from a call above ``release_buffer`` times initial margin (hysteresis).
+    from a call above ``release_buffer`` times initial margin (hysteresis). ``policy`` is what happens in between,
+    ``gap`` the jumps that the venue means to survive.
     """
 
     version: int
@@ -91,6 +94,8 @@ class RiskParameters:
     mark_age_us_max: int
     command_ttl_us: int
     snapshot_interval_us: int
+    policy: LiquidationPolicy = DEFAULT_POLICY
+    gap: GapPolicy = DEFAULT_GAP_POLICY
 
     def __post_init__(self) -> None:
         if self.version <= 0:

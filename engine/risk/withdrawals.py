@@ -10,7 +10,7 @@ from engine.outcomes import Refusal
 from engine.portfolio import Portfolio, PortfolioLike, PortfolioPosition
 from engine.reference.parameters import RiskParameters
 from engine.risk.exposures import feeds_of
-from engine.risk.margin import account_risk
+from engine.risk.margin import margin_figures
 
 
 def withdrawal_refusal(
@@ -25,7 +25,8 @@ def withdrawal_refusal(
 
     The balance must cover it, and equity must cover initial margin without it. Who holds no positions and owes
     nothing may always have what is theirs; everyone else needs marks no older than the parameters allow: no money
-    leaves on a price we do not believe.
+    leaves on a price we do not believe. Where parameters stop withdrawals of profit, profit that is not realized counts
+    for positions and not for money that leaves.
     """
     if amount_e8 > portfolio.balances.get(asset, 0):
         return Refusal.INSUFFICIENT_BALANCE
@@ -35,12 +36,13 @@ def withdrawal_refusal(
     after = _without(portfolio, asset, amount_e8)
     if parameters is None or not _fresh(portfolio, market, parameters):
         return Refusal.PRICE_UNAVAILABLE
-    risk = account_risk((after,), market, parameters)
-    if not bool(risk.priced_A[0]):
+    (figures,) = margin_figures((after,), market, parameters)
+    if figures is None:
         return Refusal.PRICE_UNAVAILABLE
     if in_liquidation:
         return Refusal.ACCOUNT_IN_LIQUIDATION
-    if float(risk.equity_A[0]) < float(risk.initial_margin_A[0]):
+    profit = 0.0 if parameters.gap.profit_withdrawals else max(figures.unrealized_pnl, 0.0)
+    if figures.equity - profit < figures.initial_margin:
         return Refusal.BELOW_INITIAL_MARGIN
     return None
 

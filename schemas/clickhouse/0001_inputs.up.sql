@@ -70,7 +70,10 @@ CREATE TABLE IF NOT EXISTS liquidation_acks
     `state`           String,
     `filled_quantity` Decimal(38, 18),
     `event_time_us`   Int64,
-    `reason`          String
+    `reason`          String,
+    `detail`          String,
+    `executor`        String,
+    `epoch_seen`      Int64
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
@@ -187,6 +190,30 @@ CREATE TABLE IF NOT EXISTS settlements
     `event_id`      String,
     `instrument`    String,
     `price`         Decimal(38, 18),
+    `event_time_us` Int64
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
+ORDER BY (src_topic, src_partition, src_offset);
+
+CREATE TABLE IF NOT EXISTS liquidation_controls
+(
+    `src_topic`     String,
+    `src_partition` Int32,
+    `src_offset`    Int64,
+    `ts_us`         Int64,
+    `key`           String,
+    `raw`           String,
+    `valid`         UInt8,
+    `error`         String,
+    `event_id`      String,
+    `scope`         String,
+    `target`        String,
+    `mode`          String,
+    `until_us`      Int64,
+    `issued_by`     String,
+    `approved_by`   String,
+    `reason`        String,
     `event_time_us` Int64
 )
 ENGINE = ReplacingMergeTree

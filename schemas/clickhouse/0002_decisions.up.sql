@@ -26,10 +26,17 @@ CREATE TABLE IF NOT EXISTS liquidations
     `mark_version`         Int64,
     `reference_version`    Int64,
     `settlement_version`   Int64,
+    `control_version`      Int64,
     `parameters_version`   Int64,
     `time_us`              Int64,
     `applied_topics`       Array(String),
-    `applied_offsets`      Array(Int64)
+    `applied_offsets`      Array(Int64),
+    `kind`                 String,
+    `reason`               String,
+    `epoch`                Int64,
+    `sequence`             Int64,
+    `account_version`      Int64,
+    `supersedes`           Array(String)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
@@ -65,6 +72,7 @@ CREATE TABLE IF NOT EXISTS status_changes
     `mark_version`                Int64,
     `reference_version`           Int64,
     `settlement_version`          Int64,
+    `control_version`             Int64,
     `parameters_version`          Int64,
     `time_us`                     Int64,
     `applied_topics`              Array(String),
@@ -107,10 +115,48 @@ CREATE TABLE IF NOT EXISTS liquidation_decisions
     `mark_version`                Int64,
     `reference_version`           Int64,
     `settlement_version`          Int64,
+    `control_version`             Int64,
     `parameters_version`          Int64,
     `time_us`                     Int64,
     `applied_topics`              Array(String),
-    `applied_offsets`             Array(Int64)
+    `applied_offsets`             Array(Int64),
+    `reason`                      String,
+    `explanation`                 String,
+    `plan_cost`                   Float64,
+    `plan_lower_bound`            Float64,
+    `plan_gap`                    Float64,
+    `plan_target`                 Float64,
+    `binding_underlyings`         Array(String),
+    `binding_scenarios`           Array(String),
+    `binding_weights`             Array(Float64)
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
+ORDER BY (src_topic, src_partition, src_offset);
+
+CREATE TABLE IF NOT EXISTS execution_anomalies
+(
+    `src_topic`          String,
+    `src_partition`      Int32,
+    `src_offset`         Int64,
+    `ts_us`              Int64,
+    `key`                String,
+    `raw`                String,
+    `valid`              UInt8,
+    `error`              String,
+    `event_id`           String,
+    `account`            String,
+    `command_id`         String,
+    `anomaly`            String,
+    `cause_id`           String,
+    `mark_version`       Int64,
+    `reference_version`  Int64,
+    `settlement_version` Int64,
+    `control_version`    Int64,
+    `parameters_version` Int64,
+    `time_us`            Int64,
+    `applied_topics`     Array(String),
+    `applied_offsets`    Array(Int64)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
@@ -136,6 +182,7 @@ CREATE TABLE IF NOT EXISTS withdrawal_decisions
     `mark_version`       Int64,
     `reference_version`  Int64,
     `settlement_version` Int64,
+    `control_version`    Int64,
     `parameters_version` Int64,
     `time_us`            Int64,
     `applied_topics`     Array(String),
@@ -165,6 +212,7 @@ CREATE TABLE IF NOT EXISTS position_settlements
     `mark_version`                Int64,
     `reference_version`           Int64,
     `settlement_version`          Int64,
+    `control_version`             Int64,
     `parameters_version`          Int64,
     `time_us`                     Int64,
     `applied_topics`              Array(String),
@@ -205,10 +253,43 @@ CREATE TABLE IF NOT EXISTS margin_snapshots
     `mark_version`                Int64,
     `reference_version`           Int64,
     `settlement_version`          Int64,
+    `control_version`             Int64,
     `parameters_version`          Int64,
     `time_us`                     Int64,
     `applied_topics`              Array(String),
     `applied_offsets`             Array(Int64)
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))
+ORDER BY (src_topic, src_partition, src_offset);
+
+CREATE TABLE IF NOT EXISTS gap_at_risk
+(
+    `src_topic`          String,
+    `src_partition`      Int32,
+    `src_offset`         Int64,
+    `ts_us`              Int64,
+    `key`                String,
+    `raw`                String,
+    `valid`              UInt8,
+    `error`              String,
+    `event_id`           String,
+    `account_partition`  Int64,
+    `accounts`           Int64,
+    `unpriced`           Int64,
+    `jumps`              Array(String),
+    `totals`             Array(Float64),
+    `short_accounts`     Array(Int64),
+    `layers`             Array(String),
+    `capacities`         Array(Decimal(38, 18)),
+    `mark_version`       Int64,
+    `reference_version`  Int64,
+    `settlement_version` Int64,
+    `control_version`    Int64,
+    `parameters_version` Int64,
+    `time_us`            Int64,
+    `applied_topics`     Array(String),
+    `applied_offsets`    Array(Int64)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(toDate(toUInt16(greatest(18262, least(47481, intDiv(ts_us, 86400000000))))))

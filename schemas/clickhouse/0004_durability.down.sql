@@ -2,12 +2,15 @@
 
 ALTER TABLE audit_progress RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE dead_letters RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
+ALTER TABLE gap_at_risk RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE margin_snapshots RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE position_settlements RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE withdrawal_decisions RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE liquidation_decisions RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE status_changes RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
+ALTER TABLE execution_anomalies RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE liquidations RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
+ALTER TABLE liquidation_controls RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE settlements RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE reference RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;
 ALTER TABLE marks RESET SETTING non_replicated_deduplication_window, fsync_after_insert, fsync_part_directory;

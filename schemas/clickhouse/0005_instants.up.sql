@@ -24,11 +24,18 @@ ALTER TABLE reference
 ALTER TABLE settlements
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `event_time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(event_time_us, 'UTC');
+ALTER TABLE liquidation_controls
+    ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
+    ADD COLUMN IF NOT EXISTS `until` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(until_us, 'UTC'),
+    ADD COLUMN IF NOT EXISTS `event_time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(event_time_us, 'UTC');
 ALTER TABLE liquidations
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `expires` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(expires_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
 ALTER TABLE status_changes
+    ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
+    ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
+ALTER TABLE execution_anomalies
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
 ALTER TABLE liquidation_decisions
@@ -41,6 +48,9 @@ ALTER TABLE position_settlements
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
 ALTER TABLE margin_snapshots
+    ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
+    ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
+ALTER TABLE gap_at_risk
     ADD COLUMN IF NOT EXISTS `ts` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(ts_us, 'UTC'),
     ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(time_us, 'UTC');
 ALTER TABLE dead_letters

@@ -66,6 +66,13 @@ ALTER TABLE settlements
     MODIFY COLUMN `price` REMOVE CODEC,
     MODIFY COLUMN `event_time_us` REMOVE CODEC;
 
+ALTER TABLE liquidation_controls
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `until_us` REMOVE CODEC,
+    MODIFY COLUMN `event_time_us` REMOVE CODEC;
+
 ALTER TABLE liquidations
     MODIFY COLUMN `src_offset` REMOVE CODEC,
     MODIFY COLUMN `ts_us` REMOVE CODEC,
@@ -89,6 +96,12 @@ ALTER TABLE status_changes
     MODIFY COLUMN `isolated_maintenance_margin` REMOVE CODEC,
     MODIFY COLUMN `time_us` REMOVE CODEC;
 
+ALTER TABLE execution_anomalies
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
 ALTER TABLE liquidation_decisions
     MODIFY COLUMN `src_offset` REMOVE CODEC,
     MODIFY COLUMN `ts_us` REMOVE CODEC,
@@ -104,6 +117,10 @@ ALTER TABLE liquidation_decisions
     MODIFY COLUMN `equity_after` REMOVE CODEC,
     MODIFY COLUMN `maintenance_margin_after` REMOVE CODEC,
     MODIFY COLUMN `book` REMOVE CODEC,
+    MODIFY COLUMN `plan_cost` REMOVE CODEC,
+    MODIFY COLUMN `plan_lower_bound` REMOVE CODEC,
+    MODIFY COLUMN `plan_gap` REMOVE CODEC,
+    MODIFY COLUMN `plan_target` REMOVE CODEC,
     MODIFY COLUMN `time_us` REMOVE CODEC;
 
 ALTER TABLE withdrawal_decisions
@@ -134,6 +151,12 @@ ALTER TABLE margin_snapshots
     MODIFY COLUMN `maintenance_margin` REMOVE CODEC,
     MODIFY COLUMN `isolated_initial_margin` REMOVE CODEC,
     MODIFY COLUMN `isolated_maintenance_margin` REMOVE CODEC,
+    MODIFY COLUMN `time_us` REMOVE CODEC;
+
+ALTER TABLE gap_at_risk
+    MODIFY COLUMN `src_offset` REMOVE CODEC,
+    MODIFY COLUMN `ts_us` REMOVE CODEC,
+    MODIFY COLUMN `raw` REMOVE CODEC,
     MODIFY COLUMN `time_us` REMOVE CODEC;
 
 ALTER TABLE dead_letters

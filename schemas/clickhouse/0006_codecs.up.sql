@@ -67,6 +67,13 @@ ALTER TABLE settlements
     MODIFY COLUMN `price` Decimal(38, 18) CODEC(ZSTD(1)),
     MODIFY COLUMN `event_time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
 
+ALTER TABLE liquidation_controls
+    MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
+    MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
+    MODIFY COLUMN `raw` String CODEC(ZSTD(3)),
+    MODIFY COLUMN `until_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
+    MODIFY COLUMN `event_time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
+
 ALTER TABLE liquidations
     MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
     MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
@@ -90,6 +97,12 @@ ALTER TABLE status_changes
     MODIFY COLUMN `isolated_maintenance_margin` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
 
+ALTER TABLE execution_anomalies
+    MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
+    MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
+    MODIFY COLUMN `raw` String CODEC(ZSTD(3)),
+    MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
+
 ALTER TABLE liquidation_decisions
     MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
     MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
@@ -105,6 +118,10 @@ ALTER TABLE liquidation_decisions
     MODIFY COLUMN `equity_after` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `maintenance_margin_after` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `book` String CODEC(ZSTD(3)),
+    MODIFY COLUMN `plan_cost` Float64 CODEC(Gorilla, ZSTD(1)),
+    MODIFY COLUMN `plan_lower_bound` Float64 CODEC(Gorilla, ZSTD(1)),
+    MODIFY COLUMN `plan_gap` Float64 CODEC(Gorilla, ZSTD(1)),
+    MODIFY COLUMN `plan_target` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
 
 ALTER TABLE withdrawal_decisions
@@ -135,6 +152,12 @@ ALTER TABLE margin_snapshots
     MODIFY COLUMN `maintenance_margin` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `isolated_initial_margin` Float64 CODEC(Gorilla, ZSTD(1)),
     MODIFY COLUMN `isolated_maintenance_margin` Float64 CODEC(Gorilla, ZSTD(1)),
+    MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
+
+ALTER TABLE gap_at_risk
+    MODIFY COLUMN `src_offset` Int64 CODEC(Delta, ZSTD(1)),
+    MODIFY COLUMN `ts_us` Int64 CODEC(DoubleDelta, ZSTD(1)),
+    MODIFY COLUMN `raw` String CODEC(ZSTD(3)),
     MODIFY COLUMN `time_us` Int64 CODEC(DoubleDelta, ZSTD(1));
 
 ALTER TABLE dead_letters

@@ -10,10 +10,23 @@ from typing import Literal
 
 import msgspec
 
-from schemas.events.liquidations import VersionsV1
+from schemas.events.liquidations import CommandReason, VersionsV1
 from schemas.fields import Count, Decimal, Float, Identifier, Offset, PositiveDecimal, UnsignedDecimal
 
-Status = Literal["healthy", "margin_call", "liquidating", "bankrupt"]
+Status = Literal[
+    "healthy",
+    "watch",
+    "margin_call",
+    "held",
+    "suspect",
+    "cancelling",
+    "liquidating",
+    "cooldown",
+    "backstop",
+    "auction",
+    "deleveraging",
+    "closed",
+]
 
 
 class FiguresV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,22 +57,71 @@ class StatusChangedV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     versions: VersionsV1
 
 
+class BindingScenarioV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A scenario that keeps a plan from being cheaper, with its share (0..1) in the plan's price of margin."""
+
+    underlying: Identifier
+    scenario: str
+    weight: Float
+
+
+class CertificateV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """No plan that reaches ``target`` times maintenance margin costs less than ``lower_bound`` (numeraire); ``gap`` is
+    (cost - lower bound) / cost."""
+
+    cost: Float
+    lower_bound: Float
+    gap: Float
+    target: Float
+    binding: tuple[BindingScenarioV1, ...]
+
+
 class LiquidationDecisionV1(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="liquidation_decision"
 ):
-    """Why a round of commands was issued; ``book`` is the canonical account state it was computed from."""
+    """Why a round of commands was issued; ``book`` is the canonical account state it was computed from. A round that
+    closes nothing at a price of the market has no certificate."""
 
     v: Literal[1]
     event_id: Identifier
     account: Identifier
     liquidation_sequence: Count
     round: Count
+    reason: CommandReason
+    explanation: str
     figures: FiguresV1
     equity_after: Float
     maintenance_margin_after: Float
     command_ids: tuple[Identifier, ...]
     book: str
     versions: VersionsV1
+    certificate: CertificateV1 | None = None
+
+
+class ExecutionAnomalyV1(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="execution_anomaly"
+):
+    """A fill or an answer did what its command does not allow. It was booked; ``cause_id`` is its event id, absent when
+    what is wrong is that nothing came."""
+
+    v: Literal[1]
+    event_id: Identifier
+    account: Identifier
+    command_id: Identifier
+    anomaly: Literal[
+        "unknown_command",
+        "overfilled",
+        "executed_late",
+        "wrong_instrument",
+        "wrong_side",
+        "beyond_limit",
+        "ack_out_of_order",
+        "ack_without_fills",
+        "silent_executor",
+        "epoch_stale",
+    ]
+    versions: VersionsV1
+    cause_id: Identifier | None = None
 
 
 class WithdrawalDecidedV1(
@@ -106,5 +168,12 @@ class MarginSnapshotV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     versions: VersionsV1
 
 
-MarginEventV1 = StatusChangedV1 | LiquidationDecisionV1 | WithdrawalDecidedV1 | PositionSettledV1 | MarginSnapshotV1
+MarginEventV1 = (
+    StatusChangedV1
+    | LiquidationDecisionV1
+    | ExecutionAnomalyV1
+    | WithdrawalDecidedV1
+    | PositionSettledV1
+    | MarginSnapshotV1
+)
 """Told apart by the field ``type``."""

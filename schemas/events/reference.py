@@ -63,6 +63,58 @@ class TailScenarioV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     weight: UnsignedDecimal
 
 
+class AuctionScheduleV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Price of an auctioned book over time, as a share of its worth."""
+
+    start: UnsignedDecimal = "0.95"
+    fast_end: UnsignedDecimal = "0.7"
+    fast_us: Micros = 900_000_000
+    slow_us: Micros = 43_200_000_000
+
+
+class LiquidationPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The numbers of the liquidation ladder (docs/liquidation.md)."""
+
+    watch_buffer: UnsignedDecimal = "1"
+    suspect_us_max: Micros = 2_000_000
+    cancel_us_max: Micros = 1_000_000
+    cooldown_us: Micros = 1_000_000
+    cooldown_us_max: Micros = 60_000_000
+    fruitless_rounds_max: Annotated[int, Meta(ge=1, le=1000)] = 5
+    backstop_at: UnsignedDecimal = "0"
+    liquidation_fee: UnsignedDecimal = "0"
+    dust: UnsignedDecimal = "0"
+    hedges: tuple[Identifier, ...] = ()
+    auction: AuctionScheduleV1 = AuctionScheduleV1()
+
+
+class JumpV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A jump of everything at once: relative moves (-0.3 is a fall of 30 %) of every underlying that ``moves`` does
+    not name, of those that it names (or of single feeds), and of all implied volatilities."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    others: Decimal
+    volatility: Decimal = "0"
+    moves: dict[Identifier, Decimal] = {}
+
+
+class GapLayerTermsV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Money committed before a loss reaches customers who did nothing wrong, in numeraire."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    capacity: UnsignedDecimal
+
+
+class GapPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which jumps the venue means to survive with which money (docs/gap-at-risk.md). Without ``jumps`` the standard
+    ones, with none of them nothing is computed. ``profit_withdrawals``: whether profit not realized may leave."""
+
+    jumps: Annotated[tuple[JumpV1, ...], Meta(max_length=64)] | None = None
+    layers: Annotated[tuple[GapLayerTermsV1, ...], Meta(max_length=20)] = ()
+    cover: Annotated[int, Meta(ge=1, le=100)] = 2
+    profit_withdrawals: bool = True
+
+
 class RiskParametersV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="risk_parameters"):
     """All risk parameters of the venue, in force from ``effective_us`` on; versions only rise."""
 
@@ -79,6 +131,8 @@ class RiskParametersV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     mark_age_us_max: Micros
     command_ttl_us: Micros
     snapshot_interval_us: Micros
+    liquidation: LiquidationPolicyV1 = LiquidationPolicyV1()
+    gap: GapPolicyV1 = GapPolicyV1()
 
 
 ReferenceV1 = InstrumentV1 | CollateralAssetV1 | RiskParametersV1

@@ -66,6 +66,15 @@ WHERE valid = 1 AND src_offset <= {settlement_version:Int64}
 ORDER BY src_offset""",
 )
 
+CONTROLS_AS_OF: Final = Query(
+    "controls_as_of",
+    "Holds on liquidations and their ends up to a control version, in order.",
+    """SELECT scope, target, src_offset, raw
+FROM liquidation_controls FINAL
+WHERE valid = 1 AND src_offset <= {control_version:Int64}
+ORDER BY src_offset""",
+)
+
 COMMAND: Final = Query(
     "command",
     "A liquidation command by its id; more than one row when it was delivered more than once.",
@@ -93,6 +102,9 @@ FROM
     SELECT 'liquidation_decision' AS type, account, src_partition, src_offset, raw FROM liquidation_decisions FINAL
     WHERE valid = 1 AND event_id = {event_id:String}
     UNION ALL
+    SELECT 'execution_anomaly' AS type, account, src_partition, src_offset, raw FROM execution_anomalies FINAL
+    WHERE valid = 1 AND event_id = {event_id:String}
+    UNION ALL
     SELECT 'status_changed' AS type, account, src_partition, src_offset, raw FROM status_changes FINAL
     WHERE valid = 1 AND event_id = {event_id:String}
     UNION ALL
@@ -117,6 +129,24 @@ ORDER BY account, src_offset DESC
 LIMIT 1 BY account""",
 )
 
+LAST_GAPS: Final = Query(
+    "last_gaps",
+    "The newest gap-at-risk of every account partition.",
+    """SELECT account_partition, src_offset, raw
+FROM (SELECT account_partition, src_offset, raw FROM gap_at_risk FINAL WHERE valid = 1)
+ORDER BY account_partition, src_offset DESC
+LIMIT 1 BY account_partition""",
+)
+
+LAST_STATUS: Final = Query(
+    "last_status",
+    "The newest status change of every account.",
+    """SELECT account, src_offset, raw
+FROM (SELECT account, src_offset, raw FROM status_changes FINAL WHERE valid = 1)
+ORDER BY account, src_offset DESC
+LIMIT 1 BY account""",
+)
+
 EVIDENCE: Final = {
     query.name: query
     for query in (
@@ -125,10 +155,13 @@ EVIDENCE: Final = {
         MARKS_BETWEEN,
         REFERENCE_AS_OF,
         SETTLEMENTS_AS_OF,
+        CONTROLS_AS_OF,
         COMMAND,
         COMMANDS_OF_DECISION,
         MARGIN_EVENT,
         LAST_SNAPSHOTS,
+        LAST_STATUS,
+        LAST_GAPS,
     )
 }
 """Every query of this module by name."""

@@ -124,16 +124,19 @@ FROM
     SELECT time_us, 'status', after, concat('from ', before), src_topic, src_partition, src_offset
     FROM status_changes FINAL WHERE valid = 1 AND account = {account:String}
     UNION ALL
-    SELECT time_us, 'liquidation decision', event_id, concat('round ', toString(round)),
+    SELECT time_us, 'liquidation decision', event_id, concat('round ', toString(round), ': ', explanation),
         src_topic, src_partition, src_offset
     FROM liquidation_decisions FINAL WHERE valid = 1 AND account = {account:String}
     UNION ALL
-    SELECT time_us, 'liquidation command', instrument, concat(side, ' ', toString(quantity)),
+    SELECT time_us, 'liquidation command', kind, concat(side, ' ', toString(quantity), ' ', instrument),
         src_topic, src_partition, src_offset
     FROM liquidations FINAL WHERE valid = 1 AND account = {account:String}
     UNION ALL
     SELECT event_time_us, 'liquidation ack', command_id, state, src_topic, src_partition, src_offset
     FROM liquidation_acks FINAL WHERE valid = 1 AND account = {account:String}
+    UNION ALL
+    SELECT time_us, 'execution anomaly', command_id, anomaly, src_topic, src_partition, src_offset
+    FROM execution_anomalies FINAL WHERE valid = 1 AND account = {account:String}
     UNION ALL
     SELECT time_us, 'withdrawal answer', request_id, if(granted, 'granted', refusal),
         src_topic, src_partition, src_offset
@@ -144,6 +147,38 @@ FROM
 )
 WHERE time_us >= {from_us:Int64} AND time_us < {to_us:Int64}
 ORDER BY time_us, src_topic, src_partition, src_offset""",
+)
+
+LIQUIDATION_HOLDS: Final = Query(
+    "liquidation_holds",
+    "Who has stopped which liquidations or let them run again, until when and why.",
+    """SELECT event_time_us, scope, target, mode, until_us, issued_by, approved_by, reason
+FROM liquidation_controls FINAL
+WHERE valid = 1 AND event_time_us >= {from_us:Int64} AND event_time_us < {to_us:Int64}
+ORDER BY src_offset""",
+)
+
+GAP_AT_RISK_BY_JUMP: Final = Query(
+    "gap_at_risk_by_jump",
+    "What customers would have owed beyond all they had after each jump, summed over account partitions, by hour: the"
+    " last figure of every partition in the hour.",
+    """SELECT toDateTime(intDiv(hour_us, 1000000), 'UTC') AS hour, jump, sum(total) AS shortfall, sum(short) AS accounts
+FROM
+(
+    SELECT
+        intDiv(time_us, 3600000000) * 3600000000 AS hour_us, account_partition, jump,
+        argMax(total, src_offset) AS total, argMax(short, src_offset) AS short
+    FROM
+    (
+        SELECT time_us, account_partition, src_offset, jump, total, short
+        FROM gap_at_risk FINAL
+        ARRAY JOIN jumps AS jump, totals AS total, short_accounts AS short
+        WHERE valid = 1 AND time_us >= {from_us:Int64} AND time_us < {to_us:Int64}
+    )
+    GROUP BY hour_us, account_partition, jump
+)
+GROUP BY hour, jump
+ORDER BY hour, shortfall DESC, jump""",
 )
 
 MARGIN_UTILIZATION_BY_HOUR: Final = Query(
@@ -373,6 +408,8 @@ QUERIES: Final = _by_name(
         LIQUIDATED_ACCOUNTS,
         LIQUIDATION_OUTCOMES,
         ACCOUNT_TIMELINE,
+        LIQUIDATION_HOLDS,
+        GAP_AT_RISK_BY_JUMP,
         LEAST_MARGIN_EXCESS,
         MARGIN_UTILIZATION_BY_HOUR,
         CAPITAL_BY_HOUR,

@@ -14,10 +14,14 @@ from typing import Any, Final
 from schemas.codec import Record, decode_record
 from schemas.errors import SchemaError
 from schemas.events.collateral import CollateralV1
+from schemas.events.control import LiquidationControlV1
 from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
+from schemas.events.gap_at_risk import GapAtRiskV1
 from schemas.events.liquidations import LiquidationAckV1, LiquidationCommandV1, VersionsV1
 from schemas.events.margin_events import (
+    CertificateV1,
+    ExecutionAnomalyV1,
     FiguresV1,
     LiquidationDecisionV1,
     MarginSnapshotV1,
@@ -32,8 +36,11 @@ from streams.audit.tables import (
     ADDRESS,
     COLLATERAL,
     DEAD_LETTERS,
+    EXECUTION_ANOMALIES,
     FILLS,
+    GAP_AT_RISK,
     LIQUIDATION_ACKS,
+    LIQUIDATION_CONTROLS,
     LIQUIDATION_DECISIONS,
     LIQUIDATIONS,
     MARGIN_SNAPSHOTS,
@@ -112,6 +119,9 @@ def _liquidation_ack(record: LiquidationAckV1) -> Row:
         Decimal(record.filled_quantity),
         record.event_time_us,
         record.reason or "",
+        record.detail or "",
+        record.executor or "",
+        record.epoch_seen or 0,
     )
 
 
@@ -215,6 +225,20 @@ def _settlement(record: SettlementV1) -> Row:
     return (record.event_id, record.instrument, Decimal(record.price), record.event_time_us)
 
 
+def _liquidation_control(record: LiquidationControlV1) -> Row:
+    return (
+        record.event_id,
+        record.scope,
+        record.target or "",
+        record.mode,
+        record.until_us or 0,
+        record.issued_by,
+        record.approved_by or "",
+        record.reason,
+        record.event_time_us,
+    )
+
+
 def _liquidation(record: LiquidationCommandV1) -> Row:
     return (
         record.command_id,
@@ -223,12 +247,18 @@ def _liquidation(record: LiquidationCommandV1) -> Row:
         record.liquidation_sequence,
         record.round,
         record.leg,
-        record.instrument,
-        record.side,
-        Decimal(record.quantity),
-        Decimal(record.limit_price),
+        record.instrument or "",
+        record.side or "",
+        Decimal(record.quantity or 0),
+        Decimal(record.limit_price or 0),
         record.expires_us,
         *_versions(record.versions),
+        record.kind,
+        record.reason,
+        record.epoch,
+        record.sequence,
+        record.account_version,
+        list(record.supersedes),
     )
 
 
@@ -255,6 +285,34 @@ def _liquidation_decision(record: LiquidationDecisionV1) -> Row:
         record.maintenance_margin_after,
         list(record.command_ids),
         record.book,
+        *_versions(record.versions),
+        record.reason,
+        record.explanation,
+        *_certificate(record.certificate),
+    )
+
+
+def _certificate(certificate: CertificateV1 | None) -> Row:
+    if certificate is None:
+        return (0.0, 0.0, 0.0, 0.0, [], [], [])
+    return (
+        certificate.cost,
+        certificate.lower_bound,
+        certificate.gap,
+        certificate.target,
+        [bound.underlying for bound in certificate.binding],
+        [bound.scenario for bound in certificate.binding],
+        [bound.weight for bound in certificate.binding],
+    )
+
+
+def _execution_anomaly(record: ExecutionAnomalyV1) -> Row:
+    return (
+        record.event_id,
+        record.account,
+        record.command_id,
+        record.anomaly,
+        record.cause_id or "",
         *_versions(record.versions),
     )
 
@@ -299,6 +357,21 @@ def _margin_snapshot(record: MarginSnapshotV1) -> Row:
     )
 
 
+def _gap_at_risk(record: GapAtRiskV1) -> Row:
+    return (
+        record.event_id,
+        record.partition,
+        record.accounts,
+        record.unpriced,
+        [jump.jump for jump in record.jumps],
+        [jump.total for jump in record.jumps],
+        [jump.accounts for jump in record.jumps],
+        [layer.name for layer in record.layers],
+        [Decimal(layer.capacity) for layer in record.layers],
+        *_versions(record.versions),
+    )
+
+
 def _figures(figures: FiguresV1) -> Row:
     return (
         figures.equity,
@@ -321,6 +394,7 @@ def _versions(versions: VersionsV1) -> Row:
         versions.mark_version,
         versions.reference_version,
         versions.settlement_version,
+        versions.control_version,
         versions.parameters_version,
         versions.time_us,
         list(versions.offsets),
@@ -389,11 +463,14 @@ _EXTRACTORS: Final[Mapping[type[Record], tuple[Table, Callable[[Any], Row]]]] = 
     CollateralAssetV1: (REFERENCE, _collateral_asset),
     RiskParametersV1: (REFERENCE, _risk_parameters),
     SettlementV1: (SETTLEMENTS, _settlement),
+    LiquidationControlV1: (LIQUIDATION_CONTROLS, _liquidation_control),
     LiquidationCommandV1: (LIQUIDATIONS, _liquidation),
     StatusChangedV1: (STATUS_CHANGES, _status_change),
     LiquidationDecisionV1: (LIQUIDATION_DECISIONS, _liquidation_decision),
+    ExecutionAnomalyV1: (EXECUTION_ANOMALIES, _execution_anomaly),
     WithdrawalDecidedV1: (WITHDRAWAL_DECISIONS, _withdrawal_decision),
     PositionSettledV1: (POSITION_SETTLEMENTS, _position_settlement),
     MarginSnapshotV1: (MARGIN_SNAPSHOTS, _margin_snapshot),
+    GapAtRiskV1: (GAP_AT_RISK, _gap_at_risk),
     DeadLetterV1: (DEAD_LETTERS, _dead_letter),
 }

@@ -98,7 +98,7 @@ _FIGURES = (
     *_columns("Array(Float64)", "add_on_amounts"),
 )
 _VERSIONS = (
-    *_integers("mark_version reference_version settlement_version parameters_version"),
+    *_integers("mark_version reference_version settlement_version control_version parameters_version"),
     *_instants("time_us"),
     *_columns("Array(String)", "applied_topics"),
     *_columns("Array(Int64)", "applied_offsets"),
@@ -135,7 +135,8 @@ LIQUIDATION_ACKS: Final = Table(
         *_texts("event_id command_id account state"),
         *_amounts("filled_quantity"),
         *_instants("event_time_us"),
-        *_texts("reason"),
+        *_texts("reason detail executor"),
+        *_integers("epoch_seen"),
     ),
 )
 PRICES: Final = Table(
@@ -189,6 +190,17 @@ SETTLEMENTS: Final = Table(
     "settlements",
     (*ADDRESS, *_texts("event_id instrument"), *_amounts("price"), *_instants("event_time_us")),
 )
+LIQUIDATION_CONTROLS: Final = Table(
+    "liquidation_controls",
+    "liquidation-control",
+    (
+        *ADDRESS,
+        *_texts("event_id scope target mode"),
+        *_instants("until_us"),
+        *_texts("issued_by approved_by reason"),
+        *_instants("event_time_us"),
+    ),
+)
 LIQUIDATIONS: Final = Table(
     "liquidations",
     "liquidations",
@@ -200,6 +212,9 @@ LIQUIDATIONS: Final = Table(
         *_amounts("quantity limit_price"),
         *_instants("expires_us"),
         *_VERSIONS,
+        *_texts("kind reason"),
+        *_integers("epoch sequence account_version"),
+        *_columns("Array(String)", "supersedes"),
     ),
 )
 STATUS_CHANGES: Final = Table(
@@ -227,8 +242,18 @@ LIQUIDATION_DECISIONS: Final = Table(
         *_columns("Array(String)", "command_ids"),
         *_texts("book"),
         *_VERSIONS,
+        *_texts("reason explanation"),
+        *_columns("Float64", "plan_cost plan_lower_bound plan_gap plan_target"),
+        *_columns("Array(String)", "binding_underlyings binding_scenarios"),
+        *_columns("Array(Float64)", "binding_weights"),
     ),
     kind="liquidation_decision",
+)
+EXECUTION_ANOMALIES: Final = Table(
+    "execution_anomalies",
+    "margin-events",
+    (*ADDRESS, *_texts("event_id account command_id anomaly cause_id"), *_VERSIONS),
+    kind="execution_anomaly",
 )
 WITHDRAWAL_DECISIONS: Final = Table(
     "withdrawal_decisions",
@@ -268,6 +293,21 @@ MARGIN_SNAPSHOTS: Final = Table(
     ),
     kind="margin_snapshot",
 )
+GAP_AT_RISK: Final = Table(
+    "gap_at_risk",
+    "gap-at-risk",
+    (
+        *ADDRESS,
+        *_texts("event_id"),
+        *_integers("account_partition accounts unpriced"),
+        *_columns("Array(String)", "jumps"),
+        *_columns("Array(Float64)", "totals"),
+        *_columns("Array(Int64)", "short_accounts"),
+        *_columns("Array(String)", "layers"),
+        *_columns("Array(Decimal(38, 18))", "capacities"),
+        *_VERSIONS,
+    ),
+)
 DEAD_LETTERS: Final = Table(
     "dead_letters",
     "dead-letters",
@@ -289,12 +329,15 @@ TABLES: Final = (
     MARKS,
     REFERENCE,
     SETTLEMENTS,
+    LIQUIDATION_CONTROLS,
     LIQUIDATIONS,
     STATUS_CHANGES,
     LIQUIDATION_DECISIONS,
     WITHDRAWAL_DECISIONS,
     POSITION_SETTLEMENTS,
     MARGIN_SNAPSHOTS,
+    EXECUTION_ANOMALIES,
+    GAP_AT_RISK,
     DEAD_LETTERS,
 )
 """Every table of rows, in the fixed order in which a batch is inserted."""

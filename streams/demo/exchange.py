@@ -143,7 +143,8 @@ class Exchange:
         elif isinstance(record, LiquidationCommandV1):
             self.tally.commands += 1
             self.tally.liquidated.add(record.account)
-            if record.command_id not in self._answered:
+            # An auction lasts for hours of market time, and waits for nobody but bidders.
+            if record.command_id not in self._answered and record.kind != "auction":
                 self._open_commands[record.command_id] = record.versions.time_us
         elif isinstance(record, LiquidationAckV1) and record.state in FINAL_STATES:
             # The two topics have no mutual order: an answer may be seen before its command.

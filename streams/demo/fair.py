@@ -16,7 +16,7 @@ from engine.reference.instruments import Instrument
 from engine.units import E8
 from streams.demo.prices import FEEDS, INDEX, Minute
 from streams.demo.venue import reference_records
-from streams.executor import fair_price
+from streams.executor.history import fair_price
 from streams.translate import to_e8, to_reference_event
 from streams.translate.events import to_volatility
 

@@ -39,7 +39,7 @@ MARKER = ".crossmargin-demo"
 WORKER_STOP_SECONDS = 40.0
 GROUPS = {
     "crossmargin-risk": ("fills", "collateral", "liquidation-acks"),
-    "crossmargin-oracle": ("prices", "reference", "settlements", "marks"),
+    "crossmargin-oracle": ("prices", "reference", "liquidation-control", "settlements", "marks"),
     "crossmargin-audit": TOPICS,
 }
 """Consumer groups of the workers, and the topics in which the position of each is committed."""

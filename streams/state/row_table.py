@@ -112,6 +112,12 @@ class RowTable(Table[bytes, bytes]):
         """Partitions whose rows this worker may write now."""
         return frozenset(p for p, tenure in self._tenures.items() if not (tenure.suspended or tenure.closed))
 
+    def epoch(self, partition: int) -> int:
+        """The fencing number under which this worker owns a partition, above that of every owner before it; 0 for a
+        partition that it does not own."""
+        tenure = self._tenures.get(partition)
+        return 0 if tenure is None or tenure.closed else tenure.epoch
+
     def row(self, partition: int, key: bytes) -> bytes | None:
         """The durable row of ``key``, of an owned or a standby partition; without what is dirty or in flight."""
         replica = self._replicas.get(partition)

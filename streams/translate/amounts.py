@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from engine.units import E8, E12, INT64_MAX
+from engine.units import E8, E12, INT64_MAX, PPM
 from schemas.errors import Reason, SchemaError
 
 _POWERS: tuple[int, ...] = tuple(10**exponent for exponent in range(13))
@@ -43,6 +43,11 @@ def e8_text(value_e8: int) -> str:
 def e12_text(value_e12: int) -> str:
     """The shortest decimal text of ``value_e12`` x 10^-12."""
     return _text(value_e12, E12, 12)
+
+
+def ppm_text(value_ppm: int) -> str:
+    """The shortest decimal text of ``value_ppm`` parts per million."""
+    return _text(value_ppm, PPM, 6)
 
 
 def float_text(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.events import Source
 from schemas.codec import Record
 from schemas.events.collateral import CollateralV1
+from schemas.events.control import LiquidationControlV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1
 from schemas.events.prices import MarkV1, PriceV1
@@ -21,7 +22,10 @@ def check_translatable(record: Record) -> None:
     other form to fail in."""
     if isinstance(record, (FillV1, CollateralV1, LiquidationAckV1)):
         to_account_event(record, _NOWHERE)
-    elif isinstance(record, (MarkV1, SettlementV1, InstrumentV1, CollateralAssetV1, RiskParametersV1)):
+    elif isinstance(
+        record,
+        (MarkV1, SettlementV1, InstrumentV1, CollateralAssetV1, RiskParametersV1, LiquidationControlV1),
+    ):
         to_broadcast_event(record, 0)
     elif isinstance(record, PriceV1):
         to_quote(record)

@@ -19,6 +19,9 @@ from engine.events import (
     CollateralAssetListed,
     CollateralEvent,
     CollateralKind,
+    ControlMode,
+    ControlScope,
+    ControlSet,
     Fill,
     InstrumentListed,
     LiquidationAck,
@@ -30,18 +33,24 @@ from engine.events import (
     VolatilityNode,
 )
 from engine.reference.collateral_assets import CollateralAsset
+from engine.reference.gap_policy import STANDARD_JUMPS, GapLayer, GapPolicy, Jump
 from engine.reference.instruments import Instrument, InstrumentKind
+from engine.reference.liquidation_policy import AuctionSchedule, LiquidationPolicy
 from engine.reference.parameters import RiskParameters, TailScenario, UnderlyingParameters
 from engine.siphash import siphash
 from schemas.codec import Record, encode
 from schemas.errors import Reason, SchemaError
 from schemas.events.collateral import CollateralV1
+from schemas.events.control import LiquidationControlV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationAckV1
 from schemas.events.prices import MarkV1, VolatilityNodeV1
 from schemas.events.reference import (
     CollateralAssetV1,
+    GapPolicyV1,
     InstrumentV1,
+    JumpV1,
+    LiquidationPolicyV1,
     ReferenceV1,
     RiskParametersV1,
     UnderlyingParametersV1,
@@ -56,6 +65,8 @@ VOLATILITY_MAX = 100.0
 
 _KINDS = {kind.value: kind for kind in CollateralKind}
 _ACK_STATES = {state.value: state for state in AckState}
+_CONTROL_SCOPES = {scope.value: scope for scope in ControlScope}
+_CONTROL_MODES = {mode.value: mode for mode in ControlMode}
 
 
 def to_account_event(record: Record, source: Source) -> AccountEvent:
@@ -74,6 +85,8 @@ def to_broadcast_event(record: Record, offset: int) -> BroadcastEvent:
         return to_mark(record, offset)
     if isinstance(record, SettlementV1):
         return to_settlement(record, offset)
+    if isinstance(record, LiquidationControlV1):
+        return to_control(record, offset)
     assert isinstance(record, (InstrumentV1, CollateralAssetV1, RiskParametersV1)), f"{type(record).__name__}"
     return to_reference_event(record, offset)
 
@@ -134,6 +147,7 @@ def to_ack(record: LiquidationAckV1, source: Source) -> LiquidationAck:
         state=_ACK_STATES[record.state],
         filled_e8=to_e8(record.filled_quantity, "filled_quantity"),
         event_time_us=record.event_time_us,
+        reason=record.reason or "",
     )
 
 
@@ -154,6 +168,18 @@ def to_mark(record: MarkV1, offset: int) -> MarkPrice:
 def to_settlement(record: SettlementV1, offset: int) -> Settlement:
     """The final price of an instrument."""
     return Settlement(offset, record.instrument, to_e8(record.price, "price"), record.event_time_us)
+
+
+def to_control(record: LiquidationControlV1, offset: int) -> ControlSet:
+    """A hold, or the end of one."""
+    return ControlSet(
+        version=offset,
+        scope=_CONTROL_SCOPES[record.scope],
+        target=record.target or "",
+        mode=_CONTROL_MODES[record.mode],
+        until_us=record.until_us or 0,
+        is_approved=record.approved_by is not None,
+    )
 
 
 def to_reference_event(record: ReferenceV1, offset: int) -> ReferenceEvent:
@@ -252,9 +278,48 @@ def to_parameters(record: RiskParametersV1) -> RiskParameters:
             mark_age_us_max=record.mark_age_us_max,
             command_ttl_us=record.command_ttl_us,
             snapshot_interval_us=record.snapshot_interval_us,
+            policy=_policy(record.liquidation),
+            gap=_gap_policy(record.gap),
         )
     except InvalidReference as error:
         raise _invalid(error) from error
+
+
+def _policy(terms: LiquidationPolicyV1) -> LiquidationPolicy:
+    schedule = terms.auction
+    return LiquidationPolicy(
+        watch_buffer_ppm=to_ppm(terms.watch_buffer, "liquidation.watch_buffer"),
+        suspect_us_max=terms.suspect_us_max,
+        cancel_us_max=terms.cancel_us_max,
+        cooldown_us=terms.cooldown_us,
+        cooldown_us_max=terms.cooldown_us_max,
+        fruitless_rounds_max=terms.fruitless_rounds_max,
+        backstop_at_ppm=to_ppm(terms.backstop_at, "liquidation.backstop_at"),
+        liquidation_fee_ppm=to_ppm(terms.liquidation_fee, "liquidation.liquidation_fee"),
+        dust_e8=to_e8(terms.dust, "liquidation.dust"),
+        hedges=terms.hedges,
+        auction=AuctionSchedule(
+            start_ppm=to_ppm(schedule.start, "liquidation.auction.start"),
+            fast_end_ppm=to_ppm(schedule.fast_end, "liquidation.auction.fast_end"),
+            fast_us=schedule.fast_us,
+            slow_us=schedule.slow_us,
+        ),
+    )
+
+
+def _gap_policy(terms: GapPolicyV1) -> GapPolicy:
+    jumps = STANDARD_JUMPS if terms.jumps is None else tuple(map(_jump, terms.jumps))
+    layers = tuple(GapLayer(layer.name, to_e8(layer.capacity, "gap.layers.capacity")) for layer in terms.layers)
+    return GapPolicy(jumps, layers, terms.cover, terms.profit_withdrawals)
+
+
+def _jump(terms: JumpV1) -> Jump:
+    return Jump(
+        name=terms.name,
+        others_ppm=to_ppm(terms.others, "gap.jumps.others"),
+        volatility_ppm=to_ppm(terms.volatility, "gap.jumps.volatility"),
+        moves_ppm=tuple((name, to_ppm(move, f"gap.jumps.moves.{name}")) for name, move in sorted(terms.moves.items())),
+    )
 
 
 def _underlying(name: str, terms: UnderlyingParametersV1) -> UnderlyingParameters:

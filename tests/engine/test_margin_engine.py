@@ -12,6 +12,7 @@ from engine.commands import PositionSettled, StepResult, TransferCredit, Withdra
 from engine.errors import InvariantBroken
 from engine.events import AckState, CollateralAssetListed, Event, InstrumentListed
 from engine.outcomes import APPLIED, DUPLICATE, MarginStatus, Refusal, Rejection
+from engine.reference.gap_policy import GapLayer, GapPolicy
 from tests.builders import (
     ASSETS,
     EXPIRY_US,
@@ -365,7 +366,7 @@ def test_account_loaded_before_its_instrument_is_listed_is_judged_when_it_is() -
     assert () == made.step(marks()).commands
     assert InstrumentListed(6, FUTURE) in reference()
     made.step([InstrumentListed(6, FUTURE)])
-    assert MarginStatus.LIQUIDATING is held(made, "a").status
+    assert MarginStatus.BACKSTOP is held(made, "a").status
 
 
 def test_nobody_is_judged_before_parameters_are_in_force() -> None:
@@ -374,7 +375,7 @@ def test_nobody_is_judged_before_parameters_are_in_force() -> None:
     assert () == made.step([fill("a", "BTC-PERP", 1, 20_000, 0)]).commands
     assert made.parameters is None
     made.step([mark("USDC", 1, 50, START_US + 1)])
-    assert MarginStatus.LIQUIDATING is held(made, "a").status
+    assert MarginStatus.BACKSTOP is held(made, "a").status
     assert made.parameters is not None
 
 
@@ -386,3 +387,54 @@ def test_a_step_that_must_not_judge_leaves_the_breach_to_the_next_that_does() ->
     assert MarginStatus.HEALTHY is held(made, "a").status
     assert made.step(()).commands
     assert MarginStatus.LIQUIDATING is held(made, "a").status
+
+
+# Gap-at-risk.
+
+
+def test_gap_at_risk_follows_a_whole_sweep_shard_by_shard_however_it_is_cut() -> None:
+    layers = (GapLayer("fund", e8(1_000)),)
+    settings = parameters(snapshot_interval_us=MINUTE_US, gap=GapPolicy(layers=layers))
+    entry = START_US // MINUTE_US * MINUTE_US + MINUTE_US
+    found = []
+    for slices in (None, 1, 2):
+        made = engine(settings)
+        for number, account in enumerate("abc"):
+            made.load(
+                AccountBook(account, {"USD": e8(5_000)}, {"BTC-PERP": Position(e8(1), e8(20_000), 0)}), number % 2
+            )
+        first = made.step([mark("BTC", 20_000, 50, entry)], sweep_max=slices)
+        gaps = list(first.gaps)
+        while slices and not gaps:
+            gaps += made.step((), sweep_max=slices).gaps
+        found.append(gaps)
+        assert () == made.step((), sweep_max=slices).gaps
+    assert found[0] == found[1] == found[2]
+    even, odd = found[0]
+    assert (0, 2, 0, layers) == (even.shard, even.accounts, even.unpriced, even.layers)
+    assert (1, 1) == (odd.shard, odd.accounts)
+    worst = {each.jump: each for each in even.jumps}["all -30%"]
+    assert (2_000.0, 2, (1_000.0, 1_000.0)) == (worst.total, worst.accounts, worst.largest)
+    assert 0.0 == {each.jump: each for each in odd.jumps}["all +50%"].total
+
+
+def test_a_sweep_that_gives_way_reports_no_gap_at_risk_and_without_jumps_there_is_none() -> None:
+    settings = parameters(snapshot_interval_us=MINUTE_US)
+    entry = START_US // MINUTE_US * MINUTE_US + MINUTE_US
+    made = engine(settings)
+    made.step([deposit(account, "USD", 10_000, number) for number, account in enumerate("abc")])
+    assert () == made.step([mark("BTC", 20_000, 50, entry)], sweep_max=2).gaps
+    assert () == made.step([mark("BTC", 20_000, 51, entry + MINUTE_US)], sweep_max=2).gaps
+    (whole,) = made.step((), sweep_max=2).gaps
+    assert (3, entry + MINUTE_US) == (whole.accounts, whole.versions.time_us)
+    none = engine(parameters(snapshot_interval_us=MINUTE_US, gap=GapPolicy(jumps=())))
+    none.step([deposit("a", "USD", 10_000, 0)])
+    assert () == none.step([mark("BTC", 20_000, 50, entry)]).gaps
+
+
+def test_profit_that_is_not_realized_stays_when_the_parameters_say_so() -> None:
+    """A bitcoin bought at 10,000 and worth 20,000: 10,000 of profit on 5,000 of dollars."""
+    for allowed, refusal in ((True, None), (False, "below_initial_margin")):
+        made = engine(parameters(gap=GapPolicy(profit_withdrawals=allowed)))
+        made.step([deposit("a", "USD", 5_000, 0), fill("a", "BTC-PERP", 1, 10_000, 0)])
+        assert [refusal] == refusals(made.step([withdrawal("a", "USD", 3_000, 1)]))

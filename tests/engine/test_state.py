@@ -30,7 +30,7 @@ BOOKS = st.builds(
     liquidation_sequence=COUNTS,
     liquidation_round=COUNTS,
     open_commands=st.dictionaries(
-        IDS, st.builds(OpenCommand, IDS, AMOUNTS, COUNTS, COUNTS, st.none() | COUNTS), max_size=3
+        IDS, st.builds(OpenCommand, IDS, IDS, AMOUNTS, COUNTS, COUNTS, COUNTS, st.none() | COUNTS), max_size=3
     ),
     transfer_sequence=COUNTS,
     transfers_in=st.dictionaries(IDS, COUNTS, max_size=3),
@@ -75,7 +75,17 @@ def test_text_of_something_else_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("position", "value"),
-    [(0, 1), (1, [["USD", "5"]]), (1, [["USD", 5, 6]]), (2, [["X", 1, 2]]), (6, 9), (7, True), (9, None), (10, 3)],
+    [
+        (0, 1),
+        (1, [["USD", "5"]]),
+        (1, [["USD", 5, 6]]),
+        (2, [["X", 1, 2]]),
+        (6, 99),
+        (7, True),
+        (9, None),
+        (10, 3),
+        (11, [0, 8, 0, 0]),
+    ],
 )
 def test_damaged_plain_form_is_refused(position: int, value: object) -> None:
     plain = book_to_plain(AccountBook("a"))

@@ -73,6 +73,10 @@ class Workload:
                 self._answers += self._execute(command)
 
     def _execute(self, command: LiquidationCommand) -> list[AccountEvent]:
+        if not command.kind.is_leg:
+            state = self._random.choice((AckState.FILLED, AckState.REJECTED))
+            answer = replace(ack(command.account, command.command_id, state, 0, 0), event_id="")
+            return [answer] if self._random.random() < 0.7 else []
         lot = next(listed.lot_e8 for listed in INSTRUMENTS if listed.instrument_id == command.instrument)
         done_e8 = self._random.choice((0, 1, 2)) * abs(command.quantity_e8) // 2 // lot * lot
         signed = done_e8 if command.quantity_e8 > 0 else -done_e8

@@ -79,6 +79,8 @@ def parameters() -> Event:
         "maintenance_factor": "0.8", "liquidation_target": "1.1", "release_buffer": "1.05",
         "limit_price_band": "0.05", "mark_age_us_max": 600_000_000, "command_ttl_us": 86_400_000_000,
         "snapshot_interval_us": 3_600_000_000,
+        # Engine time stands still, so nothing here may wait for it: no orders to cancel, no rest between rounds.
+        "liquidation": {"cancel_us_max": 0, "cooldown_us": 0, "cooldown_us_max": 0},
     }  # fmt: skip
     return Event("reference", "risk_parameters:1", value)
 

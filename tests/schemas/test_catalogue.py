@@ -8,6 +8,7 @@ import pytest
 
 from schemas.catalogue import load_catalogue, parse_catalogue
 from schemas.errors import InvalidCatalogue
+from schemas.events.control import HOLD_US_MAX
 
 MANIFEST = resources.files("schemas").joinpath("topics.toml").read_text(encoding="utf-8")
 
@@ -34,12 +35,16 @@ def test_account_topics_are_co_partitioned_and_the_others_are_not() -> None:
 
 def test_every_topic_others_write_to_has_dead_letters() -> None:
     own = {name for name, topic in load_catalogue().items() if topic.dead_letters is None}
-    assert {"liquidations", "margin-events", "dead-letters"} == own
+    assert {"liquidations", "margin-events", "gap-at-risk", "dead-letters"} == own
 
 
 def test_compacted_topics_hold_state_by_key() -> None:
     compacted = {name for name, topic in load_catalogue().items() if topic.cleanup == "compact"}
-    assert {"marks", "reference", "settlements"} == compacted
+    assert {"marks", "reference", "settlements", "liquidation-control"} == compacted
+
+
+def test_controls_are_kept_longer_than_a_hold_may_last() -> None:
+    assert HOLD_US_MAX < load_catalogue()["liquidation-control"].compaction_lag_days * 86_400_000_000
 
 
 def test_sound_manifest_is_accepted() -> None:

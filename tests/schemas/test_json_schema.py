@@ -22,6 +22,18 @@ BEYOND_FORM = {
     "collateral-transfer_with_sequence",
     "collateral-deposit_with_counterparty",
     "collateral-credit_without_sequence",
+    "liquidation-control-run_by_one",
+    "liquidation-control-run_by_the_same_twice",
+    "liquidation-control-run_with_an_end",
+    "liquidation-control-hold_without_end",
+    "liquidation-control-hold_that_has_ended",
+    "liquidation-control-hold_longer_than_a_day",
+    "liquidation-control-account_without_target",
+    "liquidation-control-global_with_target",
+    "liquidations-auction_without_offer",
+    "liquidations-leg_without_quantity",
+    "liquidations-not_reduce_only",
+    "liquidations-release_with_instrument",
     "prices-surface_volatility_is_absurd",  # range of a decimal string
     "prices-surface_moneyness_is_absurd",
 }

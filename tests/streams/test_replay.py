@@ -83,9 +83,9 @@ def of_topic(written: list[Plain], topic: str) -> list[Plain]:
 def test_fall_in_price_liquidates_the_account() -> None:
     report, written = replay(liquidation())
     (command,) = of_topic(written, "liquidations")
-    assert ("carol", "BTC-USD-PERP", "sell") == (command["account"], command["instrument"], command["side"])
+    assert ("carol", "cancel_orders", None) == (command["account"], command["kind"], command["instrument"])
     moves = [(event["before"], event["after"]) for event in of_topic(written, "margin-events") if "before" in event]
-    assert "liquidating" == moves[-1][1]
+    assert "cancelling" == moves[-1][1]
     assert [] == of_topic(written, "dead-letters")
     assert report.records == report.counts["applied"] == len(liquidation())
 

@@ -229,6 +229,6 @@ def test_a_damaged_row_is_refused(driver: Driver) -> None:
     driver.publish(deposit())
     row = driver.row(b"alice")
     book, _ = split_row(row)
-    for damaged in (b"", row[:3], row[:-1], row + b"\xc1", frame_row(book[:-1], ()), frame_row(b"\x03" + book[1:], ())):
+    for damaged in (b"", row[:3], row[:-1], row + b"\xc1", frame_row(book[:-1], ()), frame_row(b"\x04" + book[1:], ())):
         with pytest.raises(UnreadableRow):
             driver.runner.load(0, {b"alice": damaged})

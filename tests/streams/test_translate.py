@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from engine.commands import (
     AccountFigures,
+    BindingScenario,
+    Certificate,
     Command,
+    CommandKind,
+    CommandReason,
+    ExecutionAnomaly,
     LiquidationCommand,
     LiquidationDecision,
     MarginSnapshot,
@@ -36,7 +41,7 @@ from engine.events import (
     VolatilityNode,
 )
 from engine.oracle import GuardedPrice
-from engine.outcomes import MarginStatus, Refusal
+from engine.outcomes import Anomaly, MarginStatus, Refusal
 from engine.reference.instruments import InstrumentKind
 from engine.units import INT64_MAX
 from schemas.codec import SchemaError, decode, decode_record, encode
@@ -286,15 +291,44 @@ FIGURES = AccountFigures(
 )
 COMMANDS: list[Command] = [
     LiquidationCommand(
-        "c" * 32, "d" * 32, "alice", 1, 0, 0, "BTC-USD-PERP", -25_000_000, 5_225_000_000_000, 9, VERSIONS
+        command_id="c" * 32,
+        decision_id="d" * 32,
+        account="alice",
+        kind=CommandKind.REDUCE,
+        sequence=1,
+        account_version=22,
+        liquidation_sequence=1,
+        round=0,
+        leg=0,
+        instrument="BTC-USD-PERP",
+        quantity_e8=-25_000_000,
+        limit_price_e8=5_225_000_000_000,
+        reason=CommandReason.BELOW_MAINTENANCE,
+        expires_us=9,
+        versions=VERSIONS,
     ),
-    LiquidationDecision("d" * 32, "alice", 1, 0, FIGURES, 1200.0, 0.0, ("c" * 32,), '["alice"]', VERSIONS),
+    LiquidationDecision(
+        decision_id="d" * 32,
+        account="alice",
+        liquidation_sequence=1,
+        round=0,
+        reason=CommandReason.BELOW_MAINTENANCE,
+        explanation="closing 0.25 BTC-USD-PERP frees most",
+        figures=FIGURES,
+        equity_after=1200.0,
+        maintenance_margin_after=0.0,
+        certificate=Certificate(12.5, 12.25, 0.02, 1.1, (BindingScenario("BTC", "price -16%", 1.0),)),
+        command_ids=("c" * 32,),
+        book='["alice"]',
+        versions=VERSIONS,
+    ),
+    ExecutionAnomaly("alice", "c" * 32, "", Anomaly.SILENT_EXECUTOR, VERSIONS),
     StatusChanged("alice", 3, MarginStatus.MARGIN_CALL, MarginStatus.LIQUIDATING, FIGURES, VERSIONS),
     WithdrawalDecided("alice", "w1", "USDC", 25_075_000_000, None, VERSIONS),
     WithdrawalDecided("alice", "w2", "USDC", 1, Refusal.BELOW_INITIAL_MARGIN, VERSIONS),
     TransferCredit("t1", "bob", "alice", 1, "USDC", 10**11, 9),
     PositionSettled("alice", "ETH-28MAR25", -150_000_000, 0, -1, 0, VERSIONS),
-    MarginSnapshot("alice", MarginStatus.BANKRUPT, FIGURES, {"BTC": {"delta": -0.25}}, VERSIONS),
+    MarginSnapshot("alice", MarginStatus.BACKSTOP, FIGURES, {"BTC": {"delta": -0.25}}, VERSIONS),
 ]
 
 
@@ -308,8 +342,8 @@ def test_command_leaves_as_a_record_that_its_own_codec_accepts(command: Command)
 def test_command_goes_to_its_topic_under_its_account() -> None:
     routes = [to_wire(command)[:2] for command in COMMANDS]
     assert ("liquidations", b"alice") == routes[0]
-    assert {("margin-events", b"alice")} == {*routes[1:5], *routes[6:]}
-    assert ("collateral", b"bob") == routes[5]
+    assert {("margin-events", b"alice")} == {*routes[1:6], *routes[7:]}
+    assert ("collateral", b"bob") == routes[6]
 
 
 def test_liquidation_command_has_side_and_unsigned_quantity() -> None:
@@ -323,7 +357,7 @@ def test_liquidation_command_has_side_and_unsigned_quantity() -> None:
 
 
 def test_figures_keep_every_bit() -> None:
-    record = to_wire(COMMANDS[2])[2]
+    record = to_wire(COMMANDS[3])[2]
     assert isinstance(record, StatusChangedV1)
     again = decode("margin-events", encode(record))
     assert isinstance(again, StatusChangedV1)

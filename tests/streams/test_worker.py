@@ -36,6 +36,9 @@ class Rows:
     def owned(self) -> frozenset[int]:
         return frozenset(range(PARTITIONS))
 
+    def epoch(self, partition: int) -> int:
+        return 0
+
     def mark_many_dirty(self, partition: int, keys: Iterable[bytes]) -> None:
         self.marked.update(keys)
 

@@ -15,7 +15,7 @@ IDS = st.text("abXY09-._é漢🙂", max_size=9)
 KEYS = st.binary(min_size=8, max_size=8)
 POSITIONS = st.builds(Position, AMOUNTS.filter(bool), AMOUNTS, AMOUNTS)
 TOTALS = st.builds(Totals, *[AMOUNTS] * 6)
-COMMANDS = st.builds(OpenCommand, IDS, AMOUNTS, COUNTS, COUNTS, st.none() | COUNTS)
+COMMANDS = st.builds(OpenCommand, IDS, IDS, AMOUNTS, COUNTS, COUNTS, COUNTS, st.none() | COUNTS)
 
 
 @st.composite

@@ -108,7 +108,7 @@ def test_a_full_ring_comes_out_in_order_of_arrival() -> None:
 def test_a_book_is_its_own_copy() -> None:
     columns = AccountColumns()
     number = columns.open("a", 0)
-    book = replace(book_of("a"), open_commands={"c": OpenCommand("BTC", 1, 0, 5)}, transfers_in={"b": 3})
+    book = replace(book_of("a"), open_commands={"c": OpenCommand("close", "BTC", 1, 2, 0, 5)}, transfers_in={"b": 3})
     columns.put(number, book)
     taken = columns.book(number)
     taken.open_commands["c"].filled_e8 = 1
@@ -117,7 +117,7 @@ def test_a_book_is_its_own_copy() -> None:
     book.open_commands["c"].filled_e8 = 7
     book.transfers_in["c"] = 1
     again = columns.book(number)
-    assert again.open_commands == {"c": OpenCommand("BTC", 1, 0, 5)}
+    assert again.open_commands == {"c": OpenCommand("close", "BTC", 1, 2, 0, 5)}
     assert again.transfers_in == {"b": 3}
     assert again.positions["BTC-00"].quantity_e8 == 1
 

@@ -279,7 +279,7 @@ def test_columns_and_engine_agree_on_any_stream(seed: int) -> None:
     early, late = held[: len(held) // 2], held[len(held) // 2 :]
     twin.list_instruments(*early)
     twin.list_assets(*random.sample(ASSETS, len(ASSETS)))
-    twin.load(AccountBook("cold", open_commands={"c1": OpenCommand("BTC-PERP", E8, 0, 0)}))
+    twin.load(AccountBook("cold", open_commands={"c1": OpenCommand("close", "BTC-PERP", E8, 0, 0, 0)}))
     for edge in EDGES:
         twin.load(deepcopy(edge))
     stream = Stream(seed, ("ann", "bob", "cold", "dan", "edge1", "edge2"), held, 0.3 if seed % 3 else 0.05)

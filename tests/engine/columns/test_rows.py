@@ -136,7 +136,7 @@ def book_from(row: bytes) -> AccountBook:
 FULL_BOOK = replace(
     book_of("account", positions=3, events=5),
     status=MarginStatus.LIQUIDATING,
-    open_commands={"c": OpenCommand("BTC-01", 5, 0, 9, None)},
+    open_commands={"c": OpenCommand("close", "BTC-01", 5, 2, 0, 9, None)},
     transfers_in={"payer": 3},
 )
 ROW = row_of(FULL_BOOK)
@@ -168,7 +168,7 @@ def test_any_cut_and_any_addition_is_noticed() -> None:
         assert refused(ROW + ROW[:added])
     assert refused(ROW[:-8]) == "is cut off"
     assert refused(ROW + bytes(8)) == "has bytes after its end"
-    assert refused(b"") == "is not of format 2"
+    assert refused(b"") == "is not of format 3"
 
 
 def with_word(place: int, value: int) -> bytes:

@@ -54,4 +54,4 @@ def test_decision_is_repeated_bit_for_bit_from_its_book_text() -> None:
 
 
 def test_nothing_to_close_is_no_decision() -> None:
-    assert decide(AccountBook("a", {"USD": -1}), MARKET, PARAMETERS, VERSIONS) is None
+    assert decide(AccountBook("a", {"USD": -1}, status=MarginStatus.LIQUIDATING), MARKET, PARAMETERS, VERSIONS) is None

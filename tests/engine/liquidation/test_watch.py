@@ -9,10 +9,18 @@ import pytest
 
 from engine import MarginEngine
 from engine.books.account import AccountBook, Position
-from engine.commands import LiquidationCommand, LiquidationDecision, StatusChanged, StepResult
+from engine.commands import (
+    CommandKind,
+    CommandReason,
+    ExecutionAnomaly,
+    LiquidationCommand,
+    LiquidationDecision,
+    StatusChanged,
+    StepResult,
+)
 from engine.events import AckState, Event, ParametersSet, VolatilityNode
 from engine.liquidation.decision import decide
-from engine.outcomes import MarginStatus
+from engine.outcomes import Anomaly, MarginStatus
 from engine.state import book_from_text
 from engine.units import DAY_US
 from tests.builders import EXPIRY_US, MINUTE_US, START_US, ack, deposit, e8, engine, fill, mark, parameters
@@ -58,10 +66,18 @@ def moves(result: StepResult) -> list[tuple[MarginStatus, MarginStatus]]:
 
 
 def commands(result: StepResult) -> list[LiquidationCommand]:
-    return [made for _, made in result.commands if isinstance(made, LiquidationCommand)]
+    """Legs to trade."""
+    return [made for _, made in result.commands if isinstance(made, LiquidationCommand) and made.kind.is_leg]
 
 
-H, C, L, B = MarginStatus.HEALTHY, MarginStatus.MARGIN_CALL, MarginStatus.LIQUIDATING, MarginStatus.BANKRUPT
+def told(result: StepResult) -> list[CommandKind]:
+    """What is commanded about the whole account."""
+    made = [made for _, made in result.commands if isinstance(made, LiquidationCommand)]
+    return [command.kind for command in made if not command.kind.is_leg]
+
+
+H, C, L, B = MarginStatus.HEALTHY, MarginStatus.MARGIN_CALL, MarginStatus.LIQUIDATING, MarginStatus.BACKSTOP
+CLOSED = MarginStatus.CLOSED
 
 
 def test_fall_calls_then_liquidates() -> None:
@@ -107,7 +123,7 @@ def test_cure_by_fills_releases_the_account(fills_first: bool) -> None:
     events = events if fills_first else events[::-1]
     first, second = world.step(events[0]), world.step(events[1])
     released = first if fills_first else second
-    assert [(L, C)] == moves(released)
+    assert ([(L, C)], [CommandKind.RELEASE]) == (moves(released), told(released))
     assert [] == commands(first) + commands(second)
     assert ({}, 1) == (world.book.open_commands, world.book.liquidation_sequence)
 
@@ -175,8 +191,12 @@ def test_price_of_the_settlement_asset_moves_who_will_be_paid_in_it() -> None:
 def test_deposit_during_a_command_cures_only_when_the_command_has_ended() -> None:
     world = World()
     (command,) = commands(world.mark(17_200))
-    assert [] == moves(world.step(deposit("a", "USD", 50_000, 1)))
-    assert [(L, H)] == moves(world.step(world.ack(command, AckState.REJECTED, 0)))
+    paid = world.step(deposit("a", "USD", 50_000, 1))
+    assert ([], [CommandKind.RELEASE]) == (moves(paid), told(paid))
+    (release,) = [made for _, made in paid.commands if isinstance(made, LiquidationCommand)]
+    assert ((command.command_id,), command.sequence + 1) == (release.supersedes, release.sequence)
+    ended = world.step(world.ack(command, AckState.CANCELLED, 0))
+    assert ([(L, H)], []) == (moves(ended), told(ended)), "executors were told before"
 
 
 def test_second_case_has_the_next_number_and_starts_at_round_one() -> None:
@@ -188,16 +208,25 @@ def test_second_case_has_the_next_number_and_starts_at_round_one() -> None:
     assert first.command_id != second.command_id
 
 
-def test_gap_through_zero_is_bankruptcy_and_everything_is_closed() -> None:
+def test_gap_through_zero_hands_the_book_over_at_a_price_that_leaves_no_debt() -> None:
     world = World()
     result = world.mark(14_000)
     assert [(H, B)] == moves(result)
     (command,) = commands(result)
-    assert -e8(2) == command.quantity_e8
-    world.step(world.fill(command, -e8(2), 14_000))
-    assert (B, {}) == (world.book.status, world.book.positions)
-    assert [] == commands(world.step(deposit("a", "USD", "1999.99", 1)))
-    assert [(B, H)] == moves(world.step(deposit("a", "USD", "0.01", 2)))
+    handed = (CommandKind.TRANSFER_TO_BACKSTOP, -e8(2), e8(15_000), CommandReason.NEGATIVE_EQUITY)
+    assert handed == (command.kind, command.quantity_e8, command.limit_price_e8, command.reason)
+    assert [(B, H)] == moves(world.step(world.fill(command, -e8(2), 15_000)))
+    assert ({}, {}) == (world.book.positions, world.book.balances)
+
+
+def test_what_is_handed_over_for_too_little_leaves_a_debt_until_it_is_paid() -> None:
+    world = World()
+    (command,) = commands(world.mark(14_000))
+    sold = world.step(world.fill(command, -e8(2), 14_000))
+    assert [(B, CLOSED)] == moves(sold)
+    assert [Anomaly.BEYOND_LIMIT] == [made.anomaly for _, made in sold.commands if isinstance(made, ExecutionAnomaly)]
+    assert [] == moves(world.step(deposit("a", "USD", "1999.99", 1)))
+    assert [(CLOSED, H)] == moves(world.step(deposit("a", "USD", "0.01", 2)))
 
 
 def test_changes_are_numbered() -> None:

@@ -9,6 +9,9 @@ from schemas.events.dead_letters import DeadLetterV1
 from schemas.events.fills import FillV1
 from schemas.events.liquidations import LiquidationCommandV1, VersionsV1
 from schemas.events.margin_events import (
+    BindingScenarioV1,
+    CertificateV1,
+    ExecutionAnomalyV1,
     FiguresV1,
     LiquidationDecisionV1,
     MarginEventV1,
@@ -80,7 +83,7 @@ def figures(equity: float = 1000.0, initial: float = 500.0, isolated: float = 80
 
 
 def margin_event(kind: int, number: int, account: str = "alice", time_us: int = START_US) -> MarginEventV1:
-    """One of the five kinds of margin event, by number."""
+    """One of the six kinds of margin event, by number."""
     event_id = f"event-{number}"
     evidence = versions(time_us)
     if kind == 0:
@@ -91,8 +94,12 @@ def margin_event(kind: int, number: int, account: str = "alice", time_us: int = 
     if kind == 1:
         return LiquidationDecisionV1(
             v=1, event_id=event_id, account=account, liquidation_sequence=1, round=0, figures=figures(100.0),
-            equity_after=90.0, maintenance_margin_after=0.0, command_ids=(f"command-{number}",), book="[]",
-            versions=evidence,
+            reason="below_maintenance", explanation="closing BTC-PERP frees most", equity_after=90.0,
+            maintenance_margin_after=0.0, command_ids=(f"command-{number}",), book="[]", versions=evidence,
+            certificate=CertificateV1(
+                cost=12.5, lower_bound=12.25, gap=0.02, target=1.1,
+                binding=(BindingScenarioV1(underlying="BTC", scenario="price -16%", weight=1.0),),
+            ),
         )  # fmt: skip
     if kind == 2:
         return WithdrawalDecidedV1(
@@ -104,6 +111,11 @@ def margin_event(kind: int, number: int, account: str = "alice", time_us: int = 
             v=1, event_id=event_id, account=account, instrument="BTC-28MAR25", quantity="-1.5", price="20000",
             cash="75.225", settlement_version=4, versions=evidence,
         )  # fmt: skip
+    if kind == 5:
+        return ExecutionAnomalyV1(
+            v=1, event_id=event_id, account=account, command_id=f"command-{number}", anomaly="silent_executor",
+            versions=evidence,
+        )  # fmt: skip
     return MarginSnapshotV1(
         v=1, event_id=event_id, account=account, status="healthy", figures=figures(),
         greeks={"BTC": {"delta": 0.25, "vega": -12.5}}, versions=evidence,
@@ -112,15 +124,16 @@ def margin_event(kind: int, number: int, account: str = "alice", time_us: int = 
 
 def margin_events(first: int, count: int) -> list[AuditRecord]:
     """A run of margin events in which the kinds alternate and every seventh value is broken."""
-    records = [record_of(margin_event(offset % 5, offset), offset) for offset in range(first, first + count)]
+    records = [record_of(margin_event(offset % 6, offset), offset) for offset in range(first, first + count)]
     return [record._replace(value=b"\xff{") if record.offset % 7 == 6 else record for record in records]
 
 
 def command(number: int, account: str = "alice", decision: str = "event-1") -> LiquidationCommandV1:
     """A liquidation command."""
     return LiquidationCommandV1(
-        v=1, command_id=f"command-{number}", decision_id=decision, account=account, liquidation_sequence=1, round=0,
-        leg=0, instrument="BTC-PERP", side="sell", quantity="0.5", limit_price="19000", reduce_only=True,
+        v=1, command_id=f"command-{number}", decision_id=decision, account=account, kind="close", epoch=2,
+        sequence=number, account_version=7, reason="below_maintenance", liquidation_sequence=1, round=0, leg=0,
+        instrument="BTC-PERP", side="sell", quantity="0.5", limit_price="19000", reduce_only=True,
         expires_us=START_US + 1_000_000, versions=versions(),
     )  # fmt: skip
 

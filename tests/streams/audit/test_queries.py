@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas.codec import Record, topic_of
+from schemas.codec import Record, decode, topic_of
 from schemas.events.collateral import CollateralV1
+from schemas.events.control import LiquidationControlV1
 from schemas.events.fills import FillV1
+from schemas.events.gap_at_risk import GapAtRiskV1, JumpShortfallV1
 from schemas.events.liquidations import LiquidationAckV1
 from schemas.events.margin_events import MarginSnapshotV1, WithdrawalDecidedV1
 from schemas.events.prices import MarkV1
@@ -55,6 +57,7 @@ ANY: dict[str, Parameter] = {
     "after_version": -1,
     "reference_version": 2**62,
     "settlement_version": 2**62,
+    "control_version": 2**62,
 }
 
 
@@ -63,6 +66,17 @@ def snapshot(number: int, account: str, hour: float, initial: float, isolated: f
         v=1, event_id=f"snapshot-{number}", account=account, status="healthy",
         figures=figures(1000.0, initial, isolated), greeks={"BTC": {"delta": float(number)}},
         versions=versions(START_US + int(hour * HOUR_US)),
+    )  # fmt: skip
+
+
+def gap(partition: int, fall: float, minute: int) -> GapAtRiskV1:
+    jumps = (
+        JumpShortfallV1(jump="fall", total=fall, accounts=2, largest=(fall,)),
+        JumpShortfallV1(jump="rise", total=1.0, accounts=1, largest=(1.0,)),
+    )
+    return GapAtRiskV1(
+        v=1, event_id=f"gap-{minute}", partition=partition, accounts=9, unpriced=0, jumps=jumps, layers=(),
+        versions=versions(START_US + minute * 60_000_000),
     )  # fmt: skip
 
 
@@ -125,9 +139,14 @@ def world() -> list[Record]:
         mark("BTC", "20000", 0),
         mark("ETH", "1500", 1),
         mark("BTC", "21000", 10),
+        LiquidationControlV1(
+            v=1, event_id="h-1", scope="account", target="alice", mode="halt", until_us=START_US + 60_000_000,
+            issued_by="ann", reason="disputed fill", event_time_us=START_US,
+        ),
         SettlementV1(v=1, event_id="s-1", instrument="BTC-28MAR25", price="20000", event_time_us=START_US),
         margin_event(0, 5),
         margin_event(1, 1),
+        margin_event(5, 9),
         margin_event(3, 7),
         granted,
         WithdrawalDecidedV1(
@@ -139,6 +158,9 @@ def world() -> list[Record]:
         snapshot(3, "bob", 0.3, 1100.0, 1200.0),
         snapshot(4, "bob", 1.5, 100.0, 200.0),
         command(1),
+        gap(1, 1_800.0, 1),
+        gap(0, 2.5, 2),
+        gap(1, 40.0, 3),
         dead_letter(1),
         dead_letter(2),
         dead_letter(3, "unknown_field"),
@@ -219,7 +241,7 @@ def test_the_timeline_of_an_account_is_in_order_and_complete(filled: AuditStore)
     rows = ask(filled, QUERIES["account_timeline"]).dicts()
     assert sorted(row["time_us"] for row in rows) == [row["time_us"] for row in rows]
     kinds = {"fill", "deposit", "withdrawal", "status", "liquidation decision", "liquidation command",
-             "liquidation ack", "withdrawal answer", "position settled"}  # fmt: skip
+             "liquidation ack", "withdrawal answer", "position settled", "execution anomaly"}  # fmt: skip
     assert kinds == {row["what"] for row in rows}
     assert [] == ask(filled, QUERIES["account_timeline"], account="nobody").rows
 
@@ -281,7 +303,7 @@ def test_dead_letters_and_undecodable_records_are_counted(filled: AuditStore) ->
 def test_completeness_counts_every_topic_and_sees_holes_and_repeats(changeable: AuditStore) -> None:
     columns = ("row_count", "duplicates", "first_offset", "last_offset", "unseen")
     rows = {row["src_topic"]: row for row in ask(changeable, QUERIES["completeness"]).dicts()}
-    assert 9 == len(rows)
+    assert 11 == len(rows)
     assert [6, 0, 0, 5, 0] == [rows["fills"][name] for name in columns]
     changeable.execute("INSERT INTO marks SELECT * FROM marks WHERE src_offset = 1")
     BatchInserter(changeable).insert({("marks", 0): [record_of(mark("BTC", "1", 20), 9)]})
@@ -317,6 +339,20 @@ def test_reference_as_of_a_version_keeps_every_parameter_version(filled: AuditSt
     assert [("collateral_asset", "USD", 1), ("instrument", "BTC-PERP", 0), ("risk_parameters", "1", 2),
             ("risk_parameters", "2", 3)] == [row[:3] for row in before]  # fmt: skip
     assert ("instrument", "BTC-PERP", 4) == now[1][:3]
+
+
+def test_controls_as_of_a_version_and_who_ordered_them(filled: AuditStore) -> None:
+    rows = EVIDENCE["controls_as_of"].run(filled, control_version=0).rows
+    assert [("account", "alice", 0)] == [row[:3] for row in rows]
+    assert isinstance(decode("liquidation-control", rows[0][-1]), LiquidationControlV1)
+    assert [] == EVIDENCE["controls_as_of"].run(filled, control_version=-1).rows
+    (hold,) = ask(filled, QUERIES["liquidation_holds"]).rows
+    assert (START_US, "account", "alice", "halt", START_US + 60_000_000, "ann", "", "disputed fill") == hold
+
+
+def test_gap_at_risk_adds_the_last_figure_of_every_partition(filled: AuditStore) -> None:
+    rows = ask(filled, QUERIES["gap_at_risk_by_jump"]).rows
+    assert [("fall", 42.5, 4), ("rise", 2.0, 2)] == [row[1:] for row in rows]
 
 
 def test_decisions_and_commands_are_found_by_id_with_their_bytes(filled: AuditStore) -> None:

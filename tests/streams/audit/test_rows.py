@@ -52,7 +52,7 @@ def test_an_invalid_example_keeps_its_bytes(example: Example) -> None:
 
 
 def test_every_kind_of_margin_event_has_a_table_of_its_own() -> None:
-    records = [record_of(margin_event(kind, 1), 0) for kind in range(5)]
+    records = [record_of(margin_event(kind, 1), 0) for kind in range(6)]
     tables = [row_of("margin-events", record.key, record.value)[0] for record in records]
     assert [table.name for table in tables_of("margin-events")] == tables
 

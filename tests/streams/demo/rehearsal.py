@@ -97,6 +97,8 @@ class Rehearsal:
         self.topics.setdefault(topic, []).append(record)
         offset = self.offsets[topic]
         self.offsets[topic] += 1
+        if isinstance(record, FillV1):
+            self.executor.learn_fill(record, 0, offset)
         if isinstance(record, (FillV1, CollateralV1, LiquidationAckV1)):
             return [to_account_event(decode_record(topic, key_of(record), encode(record)), Source(topic, 0, offset))]
         if not isinstance(record, PriceV1):
