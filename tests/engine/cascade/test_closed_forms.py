@@ -1,68 +1,66 @@
-"""The algebra of cascades, and that the simulator gives what can be solved on paper."""
+"""Cascades on paper, and the simulator where it must agree with them."""
 
 from __future__ import annotations
 
-from math import inf, log, sqrt
+from math import inf, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.cascade.closed_forms import branching_ratio, ignition_floor, linear_move, square_root_move
 from engine.cascade.impact import ImpactLaw
-from engine.cascade.simulation import Market
+from engine.cascade.simulation import Cascade
 from engine.errors import InvalidReference
-from engine.risk.depth import Depth
-from tests.engine.cascade.books import FREE, run, slope, uniform
+from tests.engine.cascade.worlds import FOREVER, PLAIN, market, ramp, uniform
+
+TICKS = 3000
 
 
-@given(st.floats(1e-6, 1.0), st.floats(0.0, 0.95))
-def test_a_linear_cascade_is_the_sum_of_its_rounds(outside: float, ratio: float) -> None:
-    rounds = sum(outside * ratio**n for n in range(2_000))
-    assert linear_move(outside, ratio) == pytest.approx(rounds, rel=1e-9)
+def moved(size: float, density: float, law: ImpactLaw, volatility: float = 0.0) -> tuple[float, float]:
+    """Log fall of the simulator, and the branching ratio it reported first."""
+    cascade = Cascade(uniform(10_000, density, 0.6), market(law, volatility), PLAIN)
+    run = cascade.run(ramp(size, TICKS), np.zeros((TICKS, 1)), sample_every=10)
+    return -float(np.log(run.price_TK[-1, 0])), float(run.branching_T[0])
 
 
-def test_a_linear_cascade_explodes_from_one_on() -> None:
-    assert inf == linear_move(0.01, branching_ratio(0.5, 2.0)) == linear_move(0.01, 1.5)
-    assert 0.0 == linear_move(0.0, 1.5)
+@pytest.mark.parametrize(("slope", "size"), [(0.0, 0.05), (0.25, 0.05), (0.5, 0.02), (0.8, 0.01), (0.9, 0.005)])
+def test_linear_impact_gives_the_geometric_series(slope: float, size: float) -> None:
+    ratio = branching_ratio(slope, 1.0)
+    fall, reported = moved(size, 1.0, ImpactLaw(decay_s=FOREVER, linear=slope))
+    assert linear_move(size, ratio) == pytest.approx(fall, rel=0.01)
+    assert ratio == pytest.approx(reported, rel=0.02, abs=1e-9)
 
 
-@given(st.floats(1e-4, 0.5), st.floats(0.0, 1.0))
-def test_a_square_root_cascade_is_the_limit_of_its_rounds(outside: float, root: float) -> None:
-    move = outside
-    for _ in range(200):
-        move = outside + root * sqrt(move)
-    assert square_root_move(outside, root) == pytest.approx(move, rel=1e-9)
+def test_linear_impact_above_one_takes_everything() -> None:
+    fall, reported = moved(0.005, 1.0, ImpactLaw(decay_s=FOREVER, linear=1.2))
+    assert inf == linear_move(0.005, 1.2)
+    assert 1.2 * 0.6 + 0.005 == pytest.approx(fall, rel=0.03)  # all there is, some of it sold below its trigger
+    assert 1.2 == pytest.approx(reported, rel=0.02)
 
 
-def test_the_square_root_has_a_floor_and_amplifies_small_shocks_most() -> None:
+@pytest.mark.parametrize("size", [0.001, 0.02, 0.1])
+def test_square_root_impact_gives_the_closed_form(size: float) -> None:
     root = 0.08 * sqrt(5.0)
-    assert ignition_floor(root) == pytest.approx(0.032)
-    assert square_root_move(1e-12, root) == pytest.approx(0.032, rel=1e-4)
-    assert square_root_move(0.02, root) == pytest.approx(0.0661, abs=2e-4)
-    assert square_root_move(0.10, root) == pytest.approx(0.175, abs=5e-4)
+    fall, _ = moved(size, 5.0, ImpactLaw(decay_s=FOREVER), volatility=0.08)
+    assert square_root_move(size, root) == pytest.approx(fall, rel=0.01)
+
+
+def test_the_published_example() -> None:
+    root = 0.08 * sqrt(5.0)
+    assert 0.032 == pytest.approx(ignition_floor(root))
+    assert 0.066 == pytest.approx(square_root_move(0.02, root), rel=0.01)
+    assert 0.175 == pytest.approx(square_root_move(0.10, root), rel=0.01)
+    assert ignition_floor(root) == pytest.approx(square_root_move(1e-15, root))
+
+
+def test_both_solve_their_equations() -> None:
+    for size in (0.0, 0.003, 0.2):
+        move = square_root_move(size, 0.1)
+        assert size + 0.1 * sqrt(move) == pytest.approx(move, abs=1e-15)
+        assert linear_move(size, 0.7) == pytest.approx(size + 0.7 * linear_move(size, 0.7))
 
 
 def test_sizes_are_not_signed() -> None:
-    with pytest.raises(InvalidReference):
-        linear_move(-0.01, 0.5)
-    with pytest.raises(InvalidReference):
-        square_root_move(0.01, -0.5)
-
-
-@pytest.mark.parametrize(("ratio", "outside"), [(0.5, 0.02), (0.8, 0.01), (0.95, 0.005)])
-def test_the_simulator_reproduces_the_linear_form(ratio: float, outside: float) -> None:
-    market = Market((Depth(0.0, 0.0, 1.0),), ImpactLaw(decay_s=1e18, linear=ratio), np.ones(1))
-    ran = run(uniform(24_000, 1.0, 0.4), market, FREE, slope(outside, 400, 300))
-    assert -log(ran.price_TK[-1, 0]) == pytest.approx(linear_move(outside, ratio), rel=5e-3)
-    assert np.nanmax(ran.branching_T[:30]) == pytest.approx(ratio, rel=0.02)
-
-
-@pytest.mark.parametrize("outside", [0.001, 0.02, 0.1])
-def test_the_simulator_reproduces_the_square_root_form(outside: float) -> None:
-    volatility, density = 0.08, 5.0
-    market = Market((Depth(0.0, volatility, 1.0),), ImpactLaw(decay_s=1e18), np.ones(1))
-    ran = run(uniform(8_000, density, 0.5), market, FREE, slope(outside, 400, 600))
-    expected = square_root_move(outside, volatility * sqrt(density))
-    assert -log(ran.price_TK[-1, 0]) == pytest.approx(expected, rel=5e-3)
+    for wrong in (lambda: linear_move(-0.1, 0.5), lambda: square_root_move(0.1, -1.0)):
+        with pytest.raises(InvalidReference, match="outside"):
+            wrong()

@@ -1,196 +1,148 @@
-"""The loop: what is conserved, what closing aims at, what knobs do, and who bears a loss in which order."""
+"""The loop: what is conserved, what each knob does, and that the same inputs give the same bits."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from engine.cascade.books import CascadeBooks
-from engine.cascade.impact import ImpactLaw
-from engine.cascade.policy import AdlRule
-from engine.cascade.population import Population
-from engine.cascade.simulation import Cascade, Market
+from engine.cascade.policy import AdlRule, VenuePolicy
+from engine.cascade.simulation import Cascade, Run
 from engine.errors import InvalidReference
-from engine.risk.depth import Depth
-from tests.engine.cascade.books import DEEP, FREE, falls, population, run, slope, uniform
+from tests.engine.cascade.worlds import PLAIN, STRESSED, WATERFALL, crash, crowd, market, ramp
 
-THIN = Market((Depth(1e-4, 0.05, 1e4),), ImpactLaw(decay_s=600.0, eta=0.2, thinning=0.5, depth_floor=0.2), np.ones(1))
-
-
-def worth(books: CascadeBooks, price: float) -> float:
-    """Everything everybody has, the outside included."""
-    everywhere = books.quantity_AK.sum() + books.collateral_AK.sum() + books.backstop_K.sum() + books.outside_K.sum()
-    return float(everywhere * price + books.cash_A.sum() + books.backstop_cash + books.outside_cash)
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    st.integers(0, 2**32 - 1),
-    st.sampled_from(list(AdlRule)),
-    st.floats(0.0, 300.0),
-    st.floats(0.0, 0.01),
-    st.booleans(),
-)
-def test_nothing_is_created_or_lost(seed: int, rule: AdlRule, fund: float, bids: float, netting: bool) -> None:
-    rng = np.random.default_rng(seed)
-    quantity_A = rng.normal(0.0, 100.0, 60) * rng.pareto(1.2, 60)
-    who = population(np.abs(quantity_A) * rng.uniform(0.06, 0.4, 60), quantity_A)
-    before = who.equity_A.sum() + fund
-    ran = run(
-        who, THIN, FREE, slope(rng.choice([-0.3, 0.3]), 40, 60), adl=rule, fund=fund, target=1.2, takeover=0.6,
-        participation=0.2, backstop_rate=0.1, backstop_floor=0.5, backstop_unwind_s=20.0, auction_share=bids,
-        auction_s=10.0, auction_discount=0.02, fee=1e-3, netting=netting,
-    )  # fmt: skip
-    assert worth(ran.books, 1.0) == pytest.approx(before, rel=1e-9)
-    held = ran.books.quantity_AK.sum() + ran.books.backstop_K.sum() + ran.books.outside_K.sum()
-    assert held == pytest.approx(quantity_A.sum(), abs=1e-6)
-    assert (ran.forced_TK >= 0.0).all()
-    assert ran.totals.overshoot <= ran.totals.adl + 1e-9
+AUCTION = replace(WATERFALL, auction_share=0.2, auction_s=60.0, auction_discount=0.02)
+POLICIES = [
+    WATERFALL,
+    AUCTION,
+    replace(WATERFALL, adl=AdlRule.QUEUE),
+    replace(WATERFALL, fund=0.0),
+    replace(WATERFALL, fund=0.0, adl=AdlRule.QUEUE, netting=False, mark_noise=0.002),
+    replace(WATERFALL, participation=inf, oracle_lag_s=20.0),
+    PLAIN,
+]
 
 
-def test_a_close_reaches_its_target_and_no_more() -> None:
-    ran = run(population(np.array([10.0]), np.array([100.0])), DEEP, FREE, falls([0.0, -0.055, -0.055]), target=1.2)
-    books = ran.books
-    books.look(ran.price_TK[-1])
-    assert books.equity_A[0] == pytest.approx(1.2 * books.requirement_A[0])
-    assert 0.0 < books.quantity_AK[0, 0] < 100.0
-    assert ran.touched_A.tolist() == [True]
+@pytest.mark.parametrize("policy", POLICIES, ids=range(len(POLICIES)))
+def test_nothing_is_created_or_lost(policy: VenuePolicy) -> None:
+    run, population = crash(policy), crowd()
+    books = run.books
+    held_K = (books.quantity_AK + books.collateral_AK).sum(axis=0) + books.backstop_K + books.outside_K
+    assert (population.exposure_AK + population.collateral_AK).sum(axis=0) == pytest.approx(held_K, abs=1e-8)
+    cash = float(books.cash_A.sum()) + books.backstop_cash + books.outside_cash
+    began = float((population.equity_A - (population.exposure_AK + population.collateral_AK).sum(axis=1)).sum())
+    assert began + policy.fund == pytest.approx(cash, rel=1e-12, abs=1e-7)
+    assert run.forced_T.sum() > 0.0
 
 
-def test_nobody_above_maintenance_is_touched() -> None:
-    ran = run(population(np.array([10.0, 30.0]), np.array([100.0, 100.0])), DEEP, FREE, slope(0.06, 20, 20), target=1.2)
-    assert ran.touched_A.tolist() == [True, False]
-    assert ran.books.quantity_AK[1, 0] == 100.0
+@pytest.mark.parametrize("policy", POLICIES[:5], ids=range(5))
+def test_no_account_that_owes_is_left_alone(policy: VenuePolicy) -> None:
+    run = crash(policy)
+    run.books.look(run.price_TK[-1])
+    assert (run.books.equity_A > -1e-6 - 0.01 * run.books.population.equity_A).all()
 
 
-def test_the_throttle_holds_every_tick_and_underlying() -> None:
-    market = Market((Depth(0.0, 0.0, 86_400.0 * 100.0),), ImpactLaw(decay_s=600.0), np.ones(1))
-    ran = run(population(np.full(5, 10.0), np.full(5, 100.0)), market, FREE, slope(0.07, 2, 30), participation=0.1)
-    assert ran.forced_TK.max() == pytest.approx(10.0)
-    assert ran.forced_TK[2:20, 0] == pytest.approx(np.full(18, 10.0))
-    assert ran.forced_TK[:2].sum() == 0.0
+def test_the_same_inputs_give_the_same_bits() -> None:
+    one, other = crash(), crash()
+    assert np.array_equal(one.price_TK, other.price_TK)
+    assert np.array_equal(one.forced_TK, other.forced_TK)
+    assert np.array_equal(one.adl_T, other.adl_T)
 
 
-def test_opposite_closes_cross_inside_and_move_nothing() -> None:
-    long_short = Population(
-        ("X", "Y"),
-        np.array([11.0, 11.0]),
-        np.array([[100.0, 100.0], [-100.0, 100.0]]),
-        np.zeros((2, 2)),
-        np.ones(2),
-        np.array([0.05, 0.05]),
-        0.0,
-    )
-    market = Market((Depth(0.0, 0.05, 1e4),) * 2, ImpactLaw(decay_s=600.0), np.ones(2))
-    path_TK = np.array([[0.0, 0.0], [0.0, -0.05], [0.0, -0.05]])
-    crossed = run(long_short, market, FREE, path_TK)
-    alone = run(long_short, market, FREE, path_TK, netting=False)
-    assert crossed.netted == pytest.approx(100.0)
-    assert np.log(crossed.price_TK[-1, 0]) == pytest.approx(0.0, abs=1e-12)
-    assert np.log(crossed.price_TK[-1, 1]) < -0.05
-    assert alone.netted == 0.0
+def test_without_a_shock_nobody_is_touched_and_prices_follow_the_path() -> None:
+    run = crash(size=0.0)
+    assert 0.0 == run.forced_T.sum() == run.adl_T.sum()
+    assert not run.touched_A.any()
 
 
-def test_a_late_mark_liquidates_late() -> None:
-    who, path = uniform(200, 1.0, 0.2), slope(0.1, 20, 60)
-    prompt, late = run(who, DEEP, FREE, path), run(who, DEEP, FREE, path, oracle_lag_s=7.0)
-    first, then = (int(np.flatnonzero(ran.forced_T)[0]) for ran in (prompt, late))
-    assert 7 == then - first
+def total_forced(run: Run) -> float:
+    return float(run.forced_T.sum())
 
 
-def test_nobody_is_liquidated_while_the_venue_is_out_and_more_falls_on_the_fund_after() -> None:
-    who, path = population(np.full(50, 10.0), np.full(50, 100.0)), slope(0.2, 40, 40)
-    up = run(who, DEEP, FREE, path)
-    out = run(who, DEEP, FREE, path, outage_at_s=5.0, outage_s=50.0)
-    assert 0.0 == out.forced_T[5:55].sum() < out.forced_T[55:].sum()
-    assert out.totals.bad_debt > up.totals.bad_debt == 0.0
+def low(run: Run) -> float:
+    return float((np.log(run.price_TK) @ run.weight_K).min())
 
 
-def test_a_wrong_liquidation_is_one_that_five_minutes_would_have_cured() -> None:
-    who = population(np.array([10.0]), np.array([100.0]))
-    dip = np.concatenate([np.zeros(5), np.full(5, -0.07), np.full(400, -0.01)])
-    assert (1, 1) == _judged(run(who, DEEP, FREE, falls(dip)))
-    assert (1, 0) == _judged(run(who, DEEP, FREE, falls(np.minimum.accumulate(dip))))
+def test_liquidations_deepen_the_fall() -> None:
+    assert low(crash()) < -0.25 - 0.01
 
 
-def _judged(ran: object) -> tuple[int, int]:
-    return ran.judged, ran.wrong  # type: ignore[attr-defined]
+def test_a_throttle_bounds_the_flow_of_every_tick() -> None:
+    """What leaves accounts for other accounts, the backstop or bidders is no flow, so there are no takeovers here."""
+    population = crowd()
+    path_TK = ramp(0.05, 600, 3)
+    world = market(STRESSED, 0.05, float(population.gross_K.mean()), 3)
+    policy = replace(WATERFALL, flow_per_s=0.01, takeover=0.0)
+    run = Cascade(population, world, policy).run(path_TK, np.zeros_like(path_TK))
+    assert 0.0 == run.totals.taken == run.totals.bad_debt
+    assert 0.01 == pytest.approx(float(run.forced_T.max()), rel=1e-9)
 
 
-def bankrupt(fund: float, rule: AdlRule = AdlRule.PRO_RATA, **changes: float) -> object:
-    """One long falls through to -40 at once; ten shorts stand against it."""
-    quantity_A = np.array([100.0, *([-10.0] * 10)])
-    equity_A = np.array([10.0, *([20.0] * 10)])
-    market = Market((Depth(0.0, 0.05, 1e9),), ImpactLaw(decay_s=600.0), np.ones(1))
-    path = falls([0.0, np.log(0.5), np.log(0.5)])
-    stated = {"backstop_rate": 0.1, "backstop_floor": 0.5, "backstop_unwind_s": 1e9, **changes}
-    return run(population(equity_A, quantity_A), market, FREE, path, fund=fund, adl=rule, target=1.2, **stated)
+def test_an_outage_liquidates_nobody_and_costs_more_afterwards() -> None:
+    out = crash(replace(WATERFALL, outage_at_s=50.0, outage_s=350.0))
+    assert 0.0 == out.forced_T[50:400].sum() == out.adl_T[50:400].sum()
+    assert out.forced_T[400:].sum() > 0.0
+    assert out.totals.bad_debt > crash().totals.bad_debt
 
 
-def test_the_fund_pays_first_and_then_nobody_else() -> None:
-    totals = bankrupt(1_000.0).totals  # type: ignore[attr-defined]
-    assert totals.bad_debt == pytest.approx(40.0)
-    assert (0.0, 0.0, 0.0) == (totals.adl, totals.adl_haircut, totals.loss_allocated)
+def test_a_late_mark_leaves_more_debt() -> None:
+    assert crash(replace(WATERFALL, oracle_lag_s=60.0)).totals.bad_debt > crash().totals.bad_debt
 
 
-def test_bidders_come_before_the_other_side_when_the_backstop_is_full() -> None:
-    totals = bankrupt(43.0, auction_share=1.0, auction_s=1.0, auction_discount=0.02).totals  # type: ignore[attr-defined]
-    assert totals.auctioned == pytest.approx(50.0)
-    assert totals.auction_discount == pytest.approx(1.0)
-    assert totals.adl == 0.0
+def test_a_larger_fund_deleverages_less() -> None:
+    small, large = crash(replace(WATERFALL, fund=1.0)), crash(replace(WATERFALL, fund=1e6))
+    assert small.totals.adl > 0.0 == large.totals.adl
+    assert large.totals.taken > small.totals.taken
 
 
-def test_without_anybody_the_other_side_closes_and_pays_what_the_fund_cannot() -> None:
-    ran = bankrupt(15.0)
-    totals = ran.totals  # type: ignore[attr-defined]
-    assert totals.adl == pytest.approx(50.0)
-    assert totals.adl_haircut == pytest.approx(25.0)
-    assert totals.adl_A[1:] == pytest.approx(np.full(10, 5.0))
-    assert totals.loss_allocated == pytest.approx(0.0, abs=1e-6)
+def test_pro_rata_never_overshoots_and_the_queue_does() -> None:
+    for seed in (1, 2, 3):
+        assert crash(WATERFALL, seed=seed).totals.overshoot == pytest.approx(0.0, abs=1e-6)
+    queue = crash(replace(WATERFALL, adl=AdlRule.QUEUE))
+    assert queue.totals.overshoot > 0.0
+    assert queue.totals.adl >= queue.totals.overshoot
 
 
-def test_what_meets_no_counterparty_is_spread_over_equity() -> None:
-    who = population(np.array([10.0, 100.0]), np.array([100.0, 0.0]))
-    path = falls([0.0, np.log(0.5), np.log(0.5)])
-    ran = run(who, DEEP, FREE, path, fund=0.0, backstop_rate=0.1, backstop_floor=0.0, backstop_unwind_s=1e9)
-    assert ran.totals.adl == 0.0
-    assert ran.totals.loss_allocated == pytest.approx(40.0)
-    assert ran.books.cash_A[1] == pytest.approx(60.0)
+def test_bidders_take_bankrupt_books_before_counterparties_must() -> None:
+    quick = replace(WATERFALL, oracle_lag_s=60.0, fund=100.0)  # many are bankrupt before anybody sees it
+    auction = replace(quick, auction_share=2.0, auction_s=600.0, auction_discount=0.02)
+    without, with_bidders = crash(quick), crash(auction)
+    assert 0.0 == without.totals.auctioned
+    assert with_bidders.totals.auctioned > 0.0
+    assert with_bidders.totals.bankrupt_adl <= without.totals.bankrupt_adl
 
 
-def test_the_queue_closes_more_of_a_failing_backstop_than_is_needed() -> None:
-    def outcome(rule: AdlRule) -> tuple[float, float]:
-        quantity_A = np.array([100.0, *(-10.0 * np.arange(1, 11))])
-        equity_A = np.array([10.0, *(20.0 * np.arange(1, 11))])
-        market = Market((Depth(0.0, 0.05, 1e9),), ImpactLaw(decay_s=600.0), np.ones(1))
-        path = falls([0.0, -0.08, -0.08, -0.13, -0.13])
-        totals = run(
-            population(equity_A, quantity_A), market, FREE, path, fund=8.0, adl=rule, target=1.2, takeover=1.0,
-            backstop_rate=0.1, backstop_floor=0.95, backstop_unwind_s=1e9,
-        ).totals  # fmt: skip
-        return totals.adl, totals.overshoot
-
-    exact, over = outcome(AdlRule.PRO_RATA)
-    everything, beyond = outcome(AdlRule.QUEUE)
-    assert over == pytest.approx(0.0, abs=1e-9)
-    assert 0.0 < exact < everything
-    assert beyond == pytest.approx(everything - exact)
+def test_netting_crosses_opposite_closes_inside() -> None:
+    """Longs and shorts of the same underlying fall short at once when two underlyings part."""
+    population = crowd(seed=4, underlyings=2, offset=1.0)
+    path_TK = ramp(0.3, 600, 2) * np.array([1.0, -1.0])
+    world = market(STRESSED, 0.05, float(population.gross_K.mean()), 2)
+    runs = {
+        netting: Cascade(population, world, replace(WATERFALL, netting=netting)).run(path_TK, np.zeros_like(path_TK))
+        for netting in (True, False)
+    }
+    assert runs[True].netted > 0.0 == runs[False].netted
 
 
-def test_the_same_arrays_give_the_same_bits() -> None:
-    who, path = uniform(300, 1.0, 0.2), slope(0.1, 50, 100)
-    one, two = run(who, THIN, FREE, path, target=1.2), run(who, THIN, FREE, path, target=1.2)
-    assert one.price_TK.tobytes() == two.price_TK.tobytes()
-    assert one.fund_T.tobytes() == two.fund_T.tobytes()
+def test_wrongly_liquidated_are_those_who_would_have_recovered() -> None:
+    population = crowd()
+    world = market(STRESSED, 0.05, 1e12, 3)  # no impact
+    dip_TK = np.zeros((900, 3))
+    dip_TK[100:200] = -0.1
+    gone_TK = np.zeros((900, 3))
+    gone_TK[100:] = -0.1
+    for path_TK, share in ((dip_TK, 1.0), (gone_TK, 0.0)):
+        run = Cascade(population, world, PLAIN).run(path_TK, np.zeros_like(path_TK))
+        assert run.judged > 0
+        assert share == run.wrong / run.judged
+        assert share * run.judged_notional == pytest.approx(run.wrong_notional)
 
 
-def test_paths_and_depths_that_do_not_fit_are_refused() -> None:
-    who = population(np.array([10.0]), np.array([100.0]))
-    with pytest.raises(InvalidReference):
-        Cascade(who, Market((), ImpactLaw(decay_s=1.0), np.ones(1)), FREE)
-    with pytest.raises(InvalidReference):
-        Cascade(who, DEEP, FREE, 0.0)
-    with pytest.raises(InvalidReference):
-        Cascade(who, DEEP, FREE).run(np.zeros((5, 1)), np.zeros((4, 1)))
+def test_paths_must_fit_the_population() -> None:
+    cascade = Cascade(crowd(), market(STRESSED, underlyings=3), WATERFALL)
+    with pytest.raises(InvalidReference, match="outside_TK"):
+        cascade.run(np.zeros((10, 2)), np.zeros((10, 2)))
+    with pytest.raises(InvalidReference, match="depths"):
+        Cascade(crowd(), market(STRESSED, underlyings=2), WATERFALL)
