@@ -5,8 +5,8 @@ Owns the order of the waterfall in a run. Refuses exact money (``engine.waterfal
 A book below ``takeover`` of its requirement goes to the backstop while the backstop's equity stays above
 ``backstop_rate`` of its gross. What it cannot take: a solvent book waits in the market; a bankrupt one goes to bidders,
 as far as they have room and the fund can pay debt and discount; then against the other side, the fund paying what it
-has above its floor, counterparties the rest in proportion to what they close; what meets no counterparty stays with the backstop
-and its debt is spread over all positive equity.
+has above its floor, counterparties the rest in proportion to what they close; what meets no counterparty stays with
+the backstop and its debt is spread over all positive equity.
 
 When the backstop's equity falls below ``backstop_floor`` of what its gross needs, it is deleveraged itself. The queue
 rule closes its whole book, as a venue does that hands a failed liquidator's book over; pro-rata closes only the share

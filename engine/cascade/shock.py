@@ -22,8 +22,8 @@ from engine.pricing.axes import Floats
 
 @dataclass(frozen=True, slots=True)
 class Shock:
-    """``size`` is the fall of the factor as a positive log move; negative sizes are rises. ``returns`` is the share of it
-    that comes back: what other venues' forced flow has moved, and news that turn out less bad."""
+    """``size`` is the fall of the factor as a positive log move; negative sizes are rises. ``returns`` is the share of
+    it that comes back: what other venues' forced flow has moved, and news that turn out less bad."""
 
     size: float
     calm_s: float
