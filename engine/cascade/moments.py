@@ -89,7 +89,8 @@ def rebound(run: Run) -> float | None:
 
 def _burst(run: Run) -> float | None:
     total = float(run.forced_T.sum())
-    return busiest(run.forced_T, round(WINDOW_S / run.tick_s))[1] / total if total > 0.0 else None
+    # Both are sums of the same terms in different orders.
+    return min(busiest(run.forced_T, round(WINDOW_S / run.tick_s))[1] / total, 1.0) if total > 0.0 else None
 
 
 def _peak(run: Run) -> float | None:
@@ -109,4 +110,4 @@ def _first_adl(run: Run) -> float | None:
 
 def _adl_peak(run: Run) -> float | None:
     total = float(run.adl_T.sum())
-    return busiest(run.adl_T, round(ADL_PEAK_S / run.tick_s))[1] / total if total > 0.0 else None
+    return min(busiest(run.adl_T, round(ADL_PEAK_S / run.tick_s))[1] / total, 1.0) if total > 0.0 else None
