@@ -21,7 +21,9 @@ from engine.books.account import AccountBook
 from engine.commands import Command, TransferCredit
 from engine.events import BadRecord, Event, Source
 from engine.margin_engine import MarginEngine
+from engine.market import Market
 from engine.outcomes import Disposition, Outcome
+from engine.reference.parameters import RiskParameters
 from schemas.catalogue import load_catalogue
 from schemas.codec import Record, decode_record, encode, key_of, topic_of
 from schemas.errors import SchemaError
@@ -156,6 +158,14 @@ class Replay:
     def books(self) -> list[AccountBook]:
         """The accounts as they stand, sorted by id; for reading only."""
         return [book for name in sorted(self._engine.accounts()) if (book := self._engine.book(name)) is not None]
+
+    def market(self) -> Market:
+        """The market as it stands; an immutable value."""
+        return self._engine.market()
+
+    def parameters(self) -> RiskParameters | None:
+        """The risk parameters in force, or None before the first."""
+        return self._engine.parameters
 
     def _step(self) -> None:
         records, self._pending = self._pending[: self._batch], self._pending[self._batch :]
