@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import replace
 from functools import cache
 from importlib import resources
+from math import isfinite
 
 import msgspec
 import numpy as np
@@ -21,6 +22,8 @@ from engine.errors import InvalidReference
 from engine.risk.depth import Depth
 
 DEFAULT_PRESET = "october-2025"
+UNBOUNDED = frozenset({"venue.target", "venue.participation", "venue.flow_per_s"})
+"""Fields that may be infinite: no bound."""
 
 
 class RunSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,14 +100,27 @@ def load_preset(name: str) -> Preset:
 def parse_preset(text: str) -> Preset:
     """The preset in ``text``; raises ``InvalidReference`` naming the field."""
     try:
-        preset = msgspec.convert(tomllib.loads(text), Preset, strict=False)
+        document = tomllib.loads(text)
+        preset = msgspec.convert(document, Preset, strict=False)
     except tomllib.TOMLDecodeError as error:
         raise InvalidReference("preset", str(error)) from error
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         raise InvalidReference(path.rstrip("`").lstrip(".") or "preset", message) from error
+    _check_finite(document)
     _check(preset)
     return preset
+
+
+def _check_finite(value: object, path: str = "") -> None:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            _check_finite(part, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            _check_finite(part, f"{path}[{number}]")
+    elif isinstance(value, float) and not isfinite(value) and path not in UNBOUNDED:
+        raise InvalidReference(path, "must be finite")
 
 
 def _check(preset: Preset) -> None:

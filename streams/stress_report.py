@@ -52,6 +52,7 @@ def outcome(run: Run) -> dict[str, float | int | None]:
         "time_to_quiet_s": time_to_quiet(run),
         "index_low": float(np.expm1(log_T.min())),
         "index_end": float(np.expm1(log_T[-1])),
+        "branching_start": float(sampled[0]) if sampled.size else None,
         "branching_max": float(sampled.max()) if sampled.size else None,
     }
 
@@ -71,25 +72,29 @@ def moment_report(stress: StressRun) -> list[dict[str, object]]:
     ]
 
 
-def liquidation_ladder(stress: StressRun) -> tuple[Floats, Floats]:
-    """Falls of the factor, [B], and what lies between each and the one before, [B, K]: bought less sold, before
-    anything happened. Each underlying moves by its beta."""
+def liquidation_ladder(stress: StressRun, sign: float = -1.0) -> tuple[Floats, Floats]:
+    """Log falls of the factor (rises for ``sign`` 1), [B], and what lies between each and the one before, [B, K]:
+    bought less sold, before anything happened. Each underlying moves by its beta."""
     market, policy = stress.preset.market(), stress.preset.venue
     step_B: Floats = np.linspace(0.0, MAP_STEPS * MAP_STEP, MAP_STEPS + 1)
     books = CascadeBooks(stress.population, policy.fund)
     half_spread_K = ImpactState(market.law, market.depths, stress.preset.run.tick_s).half_spread_K
     start_K = np.ones(len(market.depths))
-    return step_B[1:], liquidation_map(books, start_K, -step_B[:, None] * market.beta_K, policy, half_spread_K)
+    return step_B[1:], liquidation_map(books, start_K, sign * step_B[:, None] * market.beta_K, policy, half_spread_K)
 
 
 def map_report(stress: StressRun) -> list[dict[str, object]]:
-    """The ladder by rung, with planned sales and purchases by underlying."""
-    fall_B, planned_BK = liquidation_ladder(stress)
+    """The ladder from the deepest fall to the highest rise, with what each rung would trade by underlying."""
     names = stress.population.underlyings
-    return [
-        {"factor_fall": float(fall), "planned": dict(zip(names, planned_K.tolist(), strict=True))}
-        for fall, planned_K in zip(fall_B, planned_BK, strict=True)
-    ]
+
+    def rungs(sign: float) -> list[dict[str, object]]:
+        move_B, planned_BK = liquidation_ladder(stress, sign)
+        return [
+            {"factor_move": sign * float(move), "planned": dict(zip(names, planned_K.tolist(), strict=True))}
+            for move, planned_K in zip(move_B, planned_BK, strict=True)
+        ]
+
+    return [*reversed(rungs(-1.0)), *rungs(1.0)]
 
 
 def series_csv(stress: StressRun) -> str:

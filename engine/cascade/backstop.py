@@ -154,9 +154,9 @@ class Waterfall:
                 totals.adl_A += value_A
                 closed_value += float(value_A.sum())
         totals.adl += closed_value
-        if wanted > 0.0:
-            totals.adl_haircut += debt * closed_value / wanted
-            self._allocate(debt * max(0.0, 1.0 - closed_value / wanted))
+        met = closed_value / wanted if wanted > 0.0 else 0.0
+        totals.adl_haircut += debt * met
+        self._allocate(debt * max(0.0, 1.0 - met))
 
     def _allocate(self, loss: float) -> None:
         """Spread ``loss`` over all positive equity; rounding of a full close is none."""

@@ -4,7 +4,8 @@ Owns the law and its state. Refuses to know who trades.
 
     load            z <- z exp(-dt / decay) + flow / (daily volume x depth left)
     transient       sign(z) x impact x daily volatility x sqrt(|z|)    and, linear, lambda x z
-    instantaneous   eta x daily volatility x flow / (volume of the tick x depth left), gone at the next tick
+    instantaneous   eta x daily volatility x share / depth left, gone at the next tick
+    share           flow / volume of the tick, within -1..1: who sells more than is traded is all of the volume
     depth left      min(1, (variance / normal variance)^(-thinning / 2)), at least ``depth_floor``
     live volume     min(volume_rise_max, sqrt(variance / normal variance)) x normal volume
 
@@ -102,7 +103,8 @@ class ImpactState:
         depth_K = self.depth_left_K
         self.load_K = self.load_K * self._keep + flow_K / (self.volume_K * depth_K)
         if self.law.eta > 0.0:
-            self.moment_K = self.law.eta * self.daily_volatility_K * flow_K / (self.tick_volume_K * depth_K)
+            share_K = np.clip(flow_K / self.tick_volume_K, -1.0, 1.0)
+            self.moment_K = self.law.eta * self.daily_volatility_K * share_K / depth_K
 
     def see(self, return_K: Floats) -> None:
         """Take a tick's log returns into the variance."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 
 from engine.errors import InvalidReference
 
@@ -59,8 +60,8 @@ class VenuePolicy:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InvalidReference(name, "must lie in 0..1")
         for name in ("fund", "auction_share", "auction_s", "oracle_lag_s", "mark_noise", "outage_at_s", "outage_s"):
-            if not getattr(self, name) >= 0.0:
-                raise InvalidReference(name, "must not be negative")
+            if not isfinite(getattr(self, name)) or getattr(self, name) < 0.0:
+                raise InvalidReference(name, "must be finite and not negative")
 
     @property
     def released(self) -> float:

@@ -12,6 +12,7 @@ Owns the path. Refuses to draw: normals arrive as arrays.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class Shock:
     returns_s: float = 1800.0
 
     def __post_init__(self) -> None:
+        if not isfinite(self.size):
+            raise InvalidReference("size", "must be finite")
         for name in ("fast_s", "slow_s", "noise_s", "returns_s"):
             if not getattr(self, name) > 0.0:
                 raise InvalidReference(name, "must be above zero")

@@ -26,6 +26,9 @@ from engine.errors import InvalidReference
 from engine.pricing.axes import Bools, Floats, Ints
 from engine.risk.depth import Depth
 
+AHEAD = 0.01
+"""Log move of the factor over which the branching ratio is taken."""
+
 
 @dataclass(frozen=True, slots=True)
 class Market:
@@ -98,7 +101,6 @@ class Cascade:
         adl_T, fund_T, branching_T = np.zeros(ticks), np.zeros(ticks), np.full(ticks, np.nan)
         short_T = np.zeros(ticks, np.int64)
         weight_K = self._books.population.gross_K / max(float(self._books.population.gross_K.sum()), 1e-300)
-        ahead_K = np.sign(outside_TK[np.abs(outside_TK @ weight_K).argmax()] @ weight_K) * 0.01 * self._market.beta_K
         for t in range(ticks):
             log_TK[t] = outside_TK[t] + self._impact.shift()
             if t:
@@ -116,11 +118,17 @@ class Cascade:
             fund_T[t] = books.backstop_equity(price_K)
             short_T[t] = int(np.count_nonzero(self._closing_A))
             if sample_every and t % sample_every == 0:
-                branching_T[t] = branching_ratio(books, price_K, ahead_K, policy, self._impact)[0]
+                branching_T[t] = self._branching(price_K)
         return Run(
             self._tick_s, weight_K, np.exp(log_TK), forced_TK, adl_T, fund_T, short_T, branching_T,
             self._waterfall.totals, books, self._regrets.touched_A, *self._regrets.counts(), self._netted,
         )  # fmt: skip
+
+    def _branching(self, price_K: Floats) -> float:
+        """Of the next percent of the factor, down or up: the larger."""
+        ahead_K = AHEAD * self._market.beta_K
+        ratios = (branching_ratio(self._books, price_K, sign * ahead_K, self._policy, self._impact) for sign in (-1, 1))
+        return max(ratio for ratio, _ in ratios)
 
     def _act(self, t: int, price_K: Floats, mark_K: Floats) -> Floats:
         """Takeovers, then closes; forced notional by underlying."""
@@ -131,8 +139,7 @@ class Cascade:
         before_K = np.zeros_like(price_K)
         below_A = books.equity_A < policy.takeover * books.requirement_A
         due = np.flatnonzero(short_A & (below_A | (books.equity_A < 0.0)))
-        owing = np.flatnonzero((books.equity_A < 0.0) & ~short_A)
-        if due.size or owing.size or books.backstop_K.any():
+        if due.size or books.backstop_K.any():
             held_NK = books.quantity_AK[due].copy()
             self._regrets.note(t, due)
             gone = self._waterfall.resolve(mark_K, float(self._impact.tick_volume_K.sum()), self._tick_s)

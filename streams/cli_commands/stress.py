@@ -188,4 +188,4 @@ def _shown(name: str, value: float | int | None) -> str:
         return f"{value:.1%}"
     if isinstance(value, int) or name.endswith("_s"):
         return f"{value:,.0f}"
-    return f"{value:.2f}" if name == "branching_max" else f"{value / 1e6:,.2f} m"
+    return f"{value:.2f}" if name.startswith("branching") else f"{value / 1e6:,.2f} m"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,13 @@ def test_without_a_shock_hardly_anybody_is_touched_and_a_larger_one_touches_more
 
 
 def test_an_outage_and_a_late_oracle_change_what_happens() -> None:
-    plain = report(*SMALL, "--shock", "0.3")["outcome"]
-    out = report(*SMALL, "--shock", "0.3", "--outage", "300")["outcome"]
-    late = report(*SMALL, "--shock", "0.3", "--oracle-lag", "30")["outcome"]
+    large = ("--accounts", "250", "--seconds", "1500", "--shock", "0.3")
+    plain = report(*large)["outcome"]
+    out = report(*large, "--outage", "600")["outcome"]
+    late = report(*large, "--oracle-lag", "300")["outcome"]
 
-    assert out["bad_debt"] > plain["bad_debt"]
-    assert late != plain
+    assert out["bad_debt"] > 2.0 * plain["bad_debt"]
+    assert late["bad_debt"] > plain["bad_debt"]
 
 
 def test_policies_are_compared_on_the_same_books_and_path() -> None:
@@ -62,6 +64,9 @@ def test_policies_are_compared_on_the_same_books_and_path() -> None:
     assert {"as stated", "adl pro-rata", "not throttled", "netting on", "oracle 5 s later"} <= compared.keys()
     assert {250} == {outcome["accounts"] for outcome in compared.values()}
     assert compared["adl pro-rata"]["adl_overshoot"] <= compared["as stated"]["adl_overshoot"]
+    # Selling everything at once, unthrottled, is bad, but a market that it empties has a price.
+    assert compared["not throttled"]["index_low"] > -0.9
+    assert compared["not throttled"]["bad_debt"] < load_preset("october-2025").population.open_interest
 
 
 def test_real_books_come_from_a_log(tmp_path: Path) -> None:
@@ -101,6 +106,10 @@ def test_the_text_says_which_moments_land() -> None:
         (("--preset", "march-2020"), "--preset"),
         (("--fund", "-1"), "--fund"),
         (("--events", "/nowhere"), "/nowhere"),
+        (("--shock", "nan"), "size"),
+        (("--fund", "inf"), "fund"),
+        (("--oracle-lag", "inf"), "oracle_lag_s"),
+        (("--outage", "inf"), "outage_s"),
     ],
 )
 def test_bad_input_is_named(options: tuple[str, ...], named: str) -> None:
@@ -116,6 +125,31 @@ def test_every_shipped_preset_is_sound_and_a_broken_one_is_refused_by_field() ->
     with pytest.raises(InvalidReference, match="run"):
         parse_preset("[run]\naccounts = 1")
     assert 0.5 == with_shock(preset, 0.5).shock.size
+
+
+@pytest.mark.parametrize(
+    "stated, broken, named",
+    [
+        ("beta = 1.0", "beta = nan", r"underlyings\[0\].beta"),
+        ("open_interest = 28.0e9", "open_interest = inf", "population.open_interest"),
+        ('adl = "queue"', 'adl = "lottery"', "venue.adl"),
+        ("alpha = 1.0 ", "alhpa = 1.0 ", "alhpa"),
+        ("concentration = 0.01", "concentration = 0.0", "population.concentration"),
+    ],
+)
+def test_what_is_wrong_in_a_preset_is_named(stated: str, broken: str, named: str) -> None:
+    text = (resources.files("schemas") / "stress" / "october-2025.toml").read_text(encoding="utf-8")
+    assert stated in text
+    with pytest.raises(InvalidReference, match=named):
+        parse_preset(text.replace(stated, broken))
+
+
+def test_the_map_shows_who_sells_in_a_fall_and_who_buys_in_a_rise() -> None:
+    rungs = report(*SMALL)["map"]
+    moves = [rung["factor_move"] for rung in rungs]
+    assert moves == sorted(moves) and moves[0] == pytest.approx(-0.4) and moves[-1] == pytest.approx(0.4)
+    traded = {sign: sum(sum(r["planned"].values()) for r in rungs if r["factor_move"] * sign > 0) for sign in (-1, 1)}
+    assert traded[-1] < 0.0 < traded[1]
 
 
 def test_the_shipped_preset_lands_where_the_page_says() -> None:

@@ -13,6 +13,7 @@ from engine.risk.depth import Depth
 
 LAW = ImpactLaw(decay_s=600.0, thinning=1.0, depth_floor=0.1, volume_rise_max=4.0)
 DEPTH = Depth(0.0, 0.05, 1e9, impact=0.8)
+DEPTH_TICK = 1e9 / DAY_S
 
 
 def state(law: ImpactLaw = LAW) -> ImpactState:
@@ -51,6 +52,16 @@ def test_instantaneous_impact_is_gone_at_the_next_tick() -> None:
     for each in (shocked, plain):
         each.take(np.zeros(1))
     assert shocked.shift()[0] == plain.shift()[0]
+
+
+def test_whoever_sells_more_than_is_traded_is_all_of_the_volume() -> None:
+    law = replace(LAW, eta=0.5)
+    moves = []
+    for size in (DEPTH_TICK, 1e3 * DEPTH_TICK):
+        fresh = state(law)
+        fresh.take(np.array([-size]))
+        moves.append(float(fresh.moment_K[0]))
+    assert moves == pytest.approx([-0.5 * 0.05] * 2)
 
 
 def test_volatility_takes_depth_away_down_to_the_floor_and_brings_volume() -> None:

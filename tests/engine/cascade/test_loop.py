@@ -160,6 +160,17 @@ def test_what_meets_no_counterparty_is_spread_over_equity() -> None:
     assert ran.books.cash_A[1] == pytest.approx(60.0)
 
 
+def test_a_debt_without_a_position_is_spread_over_equity() -> None:
+    """Nothing can be closed against anybody; coin collateral alone has lost more than was owed on it."""
+    who = Population(
+        ("X",), np.array([10.0, 100.0]), np.zeros((2, 1)), np.array([[100.0], [0.0]]), np.ones(2), np.array([0.05]), 0.0
+    )  # fmt: skip
+    path = falls([0.0, np.log(0.5), np.log(0.5)])
+    ran = run(who, DEEP, FREE, path, fund=0.0, backstop_rate=0.1, backstop_unwind_s=1e9)
+    assert ran.totals.loss_allocated == pytest.approx(40.0)
+    assert ran.books.cash_A[1] == pytest.approx(60.0)
+
+
 def test_the_queue_closes_more_of_a_failing_backstop_than_is_needed() -> None:
     def outcome(rule: AdlRule) -> tuple[float, float]:
         quantity_A = np.array([100.0, *(-10.0 * np.arange(1, 11))])

@@ -23,6 +23,7 @@ from engine.cascade.shock import Shock, outside_path
 from engine.cascade.simulation import Run
 from engine.errors import InvalidReference
 from engine.risk.depth import Depth
+from engine.waterfall.queue_rule import Queued, hyperliquid_score, ranked
 from tests.engine.cascade.books import DEEP, FREE, falls, population, run, uniform
 
 
@@ -90,6 +91,28 @@ def test_pro_rata_takes_the_same_share_and_the_queue_the_most_leveraged_first() 
     assert counterparties(shorts(), 0, 30.0, 0.9, nobody_A, AdlRule.QUEUE)[:3] == pytest.approx([10.0, 20.0, 0.0])
 
 
+def test_the_queue_ranks_as_the_exact_one_does() -> None:
+    """Who is closed first is what ``engine.waterfall`` says of the same positions, longs as well as shorts."""
+    rng = np.random.default_rng(5)
+    for side, price in ((-1.0, 0.7), (1.0, 1.3)):
+        size_A = rng.uniform(1.0, 50.0, 40)
+        books = CascadeBooks(population(size_A * rng.uniform(0.5, 2.0, 40), side * size_A), 0)
+        books.look(np.array([price]))
+        queue = [
+            Queued(
+                f"{a:02}", 1, hyperliquid_score(price, 1, float(size_A[a] * price), float(books.equity_A[a]), int(side))
+            )
+            for a in range(40)
+            if books.equity_A[a] > 0.0
+        ]
+        asked = 0.5 * float(size_A.sum())
+        closed_A = counterparties(books, 0, -side * asked, price, np.zeros(40, np.bool_), AdlRule.QUEUE)
+        order = [int(each.account) for each in ranked(queue)]
+        touched = np.flatnonzero(closed_A)
+        assert sorted(order[: touched.size]) == touched.tolist()
+        assert closed_A[order[: touched.size - 1]] == pytest.approx(size_A[order[: touched.size - 1]])
+
+
 def test_pro_rata_spares_accounts_below_maintenance_until_the_others_are_used_up() -> None:
     books = shorts()
     books.equity_A[0] = 0.5 * books.requirement_A[0]
@@ -127,7 +150,7 @@ def test_the_path_falls_by_its_size_times_beta() -> None:
     rng = np.random.default_rng(1)
     noisy_TK = outside_path(shock, beta_K, volatility_K, rng.standard_normal(1_000), rng.standard_normal((1_000, 2)), 1)
     step_TK = np.diff(noisy_TK - quiet_TK, axis=0)
-    assert np.corrcoef(step_TK.T)[0, 1] == pytest.approx(0.7, abs=0.06)
+    assert np.atleast_2d(np.corrcoef(step_TK.T))[0, 1] == pytest.approx(0.7, abs=0.06)
 
 
 def made(forced: list[float], adl: list[float], price: list[float]) -> Run:
@@ -197,6 +220,6 @@ def test_populations_that_do_not_fit_together_are_refused() -> None:
         {"offset": 2.0},
     ):
         with pytest.raises(InvalidReference):
-            replace(good, **changes)  # type: ignore[arg-type]
+            replace(good, **changes)
     with pytest.raises(InvalidReference):
         Population((), np.ones(0), np.zeros((0, 0)), np.zeros((0, 0)), np.ones(0), np.zeros(0), 0.0)
