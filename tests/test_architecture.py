@@ -138,6 +138,7 @@ READS_BOTH_SIDES = {
     "streams/runner.py": "reads one contract, that of dead letters, which it writes itself",
     "streams/explain.py": "compares a stored decision with the one that the engine makes of the same inputs",
     "streams/executor/history.py": "plays the venue's side, in its own process",
+    "streams/stress_books.py": "takes the same standing from a replayed engine or from stored snapshots",
 }
 
 

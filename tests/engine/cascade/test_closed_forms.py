@@ -7,11 +7,11 @@ from math import inf, sqrt
 import numpy as np
 import pytest
 
-from engine.cascade.closed_forms import branching_ratio, ignition_floor, linear_move, square_root_move
 from engine.cascade.impact import ImpactLaw
 from engine.cascade.simulation import Cascade
 from engine.errors import InvalidReference
 from tests.engine.cascade.worlds import FOREVER, PLAIN, market, ramp, uniform
+from tests.reference.cascades import branching_ratio, ignition_floor, linear_move, square_root_move
 
 TICKS = 3000
 
