@@ -61,6 +61,7 @@ def test_both_solve_their_equations() -> None:
 
 
 def test_sizes_are_not_signed() -> None:
-    for wrong in (lambda: linear_move(-0.1, 0.5), lambda: square_root_move(0.1, -1.0)):
-        with pytest.raises(InvalidReference, match="outside"):
-            wrong()
+    with pytest.raises(InvalidReference, match="outside"):
+        linear_move(-0.1, 0.5)
+    with pytest.raises(InvalidReference, match="outside"):
+        square_root_move(0.1, -1.0)
