@@ -49,7 +49,7 @@ def test_without_a_shock_hardly_anybody_is_touched_and_a_larger_one_touches_more
 
 def test_an_outage_and_a_late_oracle_change_what_happens() -> None:
     plain = report(*SMALL, "--shock", "0.3")["outcome"]
-    out = report(*SMALL, "--shock", "0.3", "--outage", "300")["outcome"]
+    out = report(*SMALL, "--shock", "0.3", "--outage", "120")["outcome"]
     late = report(*SMALL, "--shock", "0.3", "--oracle-lag", "30")["outcome"]
 
     assert out["bad_debt"] > plain["bad_debt"]
