@@ -159,7 +159,7 @@ for package in (engine, schemas, streams):
     lacking = [line.split() for line in run([installed / "python", "-c", probe], tmp_path).splitlines()]
     assert {"chdb"} <= {missing.partition(".")[0] for _, missing in lacking} <= {"chdb", "noida", "matplotlib"}
     outside_the_demo = {module for module, _ in lacking if not module.startswith("streams.demo")}
-    assert {"streams.audit.embedded", "streams.backtest_chart"} == outside_the_demo
+    assert {"streams.audit.embedded", "streams.backtest_chart", "streams.stress_chart"} == outside_the_demo
 
 
 def test_the_command_answers(installed: Path, tmp_path: Path) -> None:

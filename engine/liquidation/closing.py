@@ -18,6 +18,7 @@ from engine.books.ledger import Flow
 from engine.books.positions import add_trade, trade, trade_value
 from engine.commands import CommandKind
 from engine.fleet.flow import NO_FLOW, ahead_e8
+from engine.liquidation.hedging import phantoms
 from engine.market import Market
 from engine.portfolio import Portfolio, PortfolioPosition
 from engine.pricing.black76 import black76
@@ -55,7 +56,8 @@ def is_partly_held(book: AccountBook, market: Market) -> bool:
 
 class Closing:
     """The ways to close one account's book under one market, beside the forced ``flow`` of others (signed contracts in
-    10^-8 by instrument)."""
+    10^-8 by instrument). ``closable`` are positions; ``hedges`` phantoms (``engine.liquidation.hedging``), which are
+    closed in the same way: their sizes, sides, limits and costs are asked for by the same methods."""
 
     def __init__(
         self, book: AccountBook, market: Market, parameters: RiskParameters, flow: Mapping[str, int] = NO_FLOW
@@ -69,12 +71,14 @@ class Closing:
             name: PortfolioPosition(position.quantity_e8, position.cost_e8, position.funding_index_e12)
             for name, position in book.positions.items()
         }
+        self.hedges = phantoms(book, market, parameters)
+        self._held |= {name: PortfolioPosition(quantity_e8) for name, quantity_e8 in self.hedges.items()}
         self.closable = tuple(
             name
             for name in sorted(book.positions)
             if _is_open_for_trade(name, market) and _is_permitted(book, name, market)
         )
-        self.mark_prices_e8 = _mark_prices(self.closable, market)
+        self.mark_prices_e8 = _mark_prices((*self.closable, *self.hedges), market)
 
     def size_e8(self, instrument: str) -> int:
         """Unsigned quantity of the position."""
@@ -109,14 +113,15 @@ class Closing:
 
     def after(self, closes: Mapping[str, int]) -> Portfolio:
         """The portfolio after closing the unsigned quantities ``closes`` at the marks and paying for it."""
-        balances, positions = dict(self._book.balances), dict(self._held)
+        balances = dict(self._book.balances)
+        positions = {name: position for name, position in self._held.items() if name not in self.hedges}
         for name, quantity_e8 in closes.items():
             effect = self._effect(name, quantity_e8)
             cash_e8 = balances.get(effect.asset, 0) + effect.cash_e8
             # A fill beyond the range of a row would be rejected; the trial is valued at the limit instead.
             balances[effect.asset] = max(-INT64_MAX, min(INT64_MAX, cash_e8))
             if effect.left is None:
-                del positions[name]
+                positions.pop(name, None)
             else:
                 positions[name] = effect.left
         return Portfolio(self._book.account, balances, positions)
@@ -146,8 +151,8 @@ class Closing:
         return effect
 
     def _close(self, name: str, quantity_e8: int) -> ClosingEffect:
-        terms, held = self._market.instruments[name], self._book.positions[name]
-        assert 0 < quantity_e8 <= abs(held.quantity_e8)
+        terms, held = self._market.instruments[name], self._book.positions.get(name)
+        assert 0 < quantity_e8 <= self.size_e8(name)
         index = funding_index(terms, self._market.marks)
         made = trade(terms, held, self.signed(name, quantity_e8), self.mark_prices_e8[name], index)
         flow = Flow()

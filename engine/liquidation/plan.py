@@ -4,11 +4,11 @@ Owns the way from a book to whole lots. ``engine.unwind`` finds the cheapest clo
 of every other; here it is rounded up to lots, what would stay as dust is closed with it, and the result is valued
 exactly, as the fills will make it. What the model left out is made good by closing an equal share of all that is left.
 
-A plan never grows a position, is made of whole lots, and reaches the target when all legs trade at the marks; there is
-one whenever closing everything would reach it, and sometimes when not. Legs are in an order in which none of them,
-traded alone, raises what is missing, as far as there is such an order. Balances are not sold. Expired positions are not
-touched; they await settlement. What of the plan is commanded now, beside everybody else who is being closed, ``slices``
-says.
+A plan is made of whole lots and reaches the target when all legs trade at the marks; there is one whenever closing
+everything would reach it, and sometimes when not. It never grows a position, except with instruments that the policy
+names as hedges, where that is cheaper (``hedging``). Legs are in an order in which none of them, traded alone, raises
+what is missing, as far as there is such an order. Balances are not sold. Expired positions are not touched; they await
+settlement. What of the plan is commanded now, beside everybody else who is being closed, ``slices`` says.
 """
 
 from __future__ import annotations
@@ -93,8 +93,12 @@ def plan(
         raise Throttled
     stated = state(book, closing, parameters, planner.frame, start.equity)
     solution = least_cost(stated.problem)
-    wanted = dict(zip(stated.instruments, solution.x_I.tolist(), strict=True))
-    chosen = planner.enough({name: planner.on_lots(name, units) for name, units in wanted.items() if units > 0.0})
+    chosen = planner.enough(planner.lots_of(stated, solution))
+    if closing.hedges:
+        hedged = state(book, closing, parameters, planner.frame, start.equity, hedged=True)
+        cheaper = least_cost(hedged.problem)
+        if (with_hedges := planner.if_better(planner.lots_of(hedged, cheaper), chosen)) is not None:
+            stated, solution, chosen = hedged, cheaper, with_hedges
     if chosen is None:
         return None
     names, chosen = planner.in_order(start, chosen)
@@ -103,8 +107,8 @@ def plan(
         names, now = planner.in_order(start, now)
     cost = closing.cost(chosen.closes)
     certificate = _certificate(stated, solution, cost)
-    kinds = (CommandKind.CLOSE if now.closes[name] == closing.size_e8(name) else CommandKind.REDUCE for name in names)
-    explanation = _explanation(start, chosen, certificate, names[0])
+    kinds = (_kind(closing, name, now.closes[name]) for name in names)
+    explanation = _explanation(closing, start, chosen, certificate, names[0])
     if now is not chosen and cost > 0.0:
         explanation += f"; a slice of it now, {closing.cost(now.closes) / cost:.1%} by cost"
     return Plan(
@@ -129,11 +133,26 @@ class _Planner:
 
     def on_lots(self, name: str, units: float) -> int:
         """``units`` contracts in whole lots, rounded up; all of the position if the rest would be dust."""
-        size_e8, lot_e8 = self._sizes[name], self._closing.lot_e8(name)
+        size_e8, lot_e8 = self._closing.size_e8(name), self._closing.lot_e8(name)
         # A millionth of a lot is noise of the model, not a reason for another lot.
         quantity_e8 = min(max(div_up(round(units * E8) - lot_e8 // PPM, lot_e8), 1) * lot_e8, size_e8)
         rest = (size_e8 - quantity_e8) / E8 * self._closing.notional_each(name)
-        return size_e8 if rest * E8 <= self._parameters.policy.dust_e8 else quantity_e8
+        is_dust = rest * E8 <= self._parameters.policy.dust_e8 and name in self._sizes
+        return size_e8 if is_dust else quantity_e8
+
+    def lots_of(self, stated: Statement, solution: Solution) -> dict[str, int]:
+        """What the model would close, in whole lots."""
+        wanted = zip(stated.instruments, solution.x_I.tolist(), strict=True)
+        return {name: self.on_lots(name, units) for name, units in wanted if units > 0.0}
+
+    def if_better(self, closes: Mapping[str, int], other: _Trial | None) -> _Trial | None:
+        """``closes`` if they reach the target as they are, at less than what ``other`` costs."""
+        (trial,) = self.evaluate([closes])
+        if trial.shortfall > 0 or (
+            other is not None and self._closing.cost(closes) >= self._closing.cost(other.closes)
+        ):
+            return None
+        return trial
 
     def enough(self, closes: Mapping[str, int]) -> _Trial | None:
         """``closes``, with the least equal share of all that is left that it takes to reach the target; None if even
@@ -221,6 +240,12 @@ class _Planner:
         ]
 
 
+def _kind(closing: Closing, name: str, quantity_e8: int) -> CommandKind:
+    if name in closing.hedges:
+        return CommandKind.HEDGE
+    return CommandKind.CLOSE if quantity_e8 == closing.size_e8(name) else CommandKind.REDUCE
+
+
 def _certificate(stated: Statement, solution: Solution, cost: float) -> Certificate:
     lower_bound = min(solution.lower_bound, cost)
     return Certificate(
@@ -245,7 +270,13 @@ def _binding(stated: Statement, solution: Solution) -> tuple[BindingScenario, ..
     return tuple(BindingScenario(underlying, scenario, weight) for (underlying, scenario), weight in ranked)
 
 
-def _explanation(start: _Trial, chosen: _Trial, certificate: Certificate, first: str) -> str:
+def _doing(closing: Closing, chosen: _Trial) -> str:
+    hedges = [name for name in chosen.closes if name in closing.hedges]
+    closed = f"closing {len(chosen.closes) - len(hedges)} positions"
+    return f"{closed} and hedging with {', '.join(hedges)}" if hedges else closed
+
+
+def _explanation(closing: Closing, start: _Trial, chosen: _Trial, certificate: Certificate, first: str) -> str:
     freed = start.maintenance_margin - chosen.maintenance_margin
     why = ""
     if certificate.binding:
@@ -253,6 +284,6 @@ def _explanation(start: _Trial, chosen: _Trial, certificate: Certificate, first:
         why = f"{heaviest.underlying} {heaviest.scenario} binds with weight {heaviest.weight:.2f}; "
     each = f", {freed / certificate.cost:,.1f} per 1 of cost" if certificate.cost > 0.0 else ""
     return (
-        f"{why}closing {len(chosen.closes)} positions, {first} first, frees {freed:,.2f} of maintenance margin{each}; "
+        f"{why}{_doing(closing, chosen)}, {first} first, frees {freed:,.2f} of maintenance margin{each}; "
         f"no plan costs less than {1 - certificate.gap:.1%} of this one's {certificate.cost:,.2f}"
     )

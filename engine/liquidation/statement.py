@@ -35,12 +35,20 @@ class Statement:
 
 
 def state(
-    book: AccountBook, closing: Closing, parameters: RiskParameters, frame: RiskFrame, equity: float
+    book: AccountBook,
+    closing: Closing,
+    parameters: RiskParameters,
+    frame: RiskFrame,
+    equity: float,
+    hedged: bool = False,
 ) -> Statement:
-    """The close-out of ``book``, whose equity is given, in the parameters and scenarios of ``frame``."""
+    """The close-out of ``book``, whose equity is given, in the parameters and scenarios of ``frame``; if ``hedged``
+    with the hedges of ``closing`` among the items, after the positions."""
+    names = (*closing.closable, *closing.hedges) if hedged else closing.closable
+    rows_wanted = [frame.instrument_rows[name] for name in names]  # A row that is asked for is computed by the gather.
     holdings = entries(gather((book,), frame))
-    rows, names = frame.rows, closing.closable
-    held = np.array([frame.instrument_rows[name] for name in names], dtype=np.int64)
+    rows = frame.rows
+    held = np.array(rows_wanted, dtype=np.int64)
     quantity_I = np.array([closing.held(name).quantity_e8 / E8 for name in names])
     sign_I = np.sign(quantity_I)
     ranks_C = rows.underlying_C[holdings.row_C]
@@ -48,9 +56,13 @@ def state(
     options = sorted({int(group) for group in rows.option_group_I[holdings.row_P]} - {NO_GROUP})
     base_KS, base_O = _not_closable(holdings, rows, set(held.tolist()), ranks, options)
     rates = [closing.cost_rates(name) for name in names]
+    loss_IS = np.ascontiguousarray(-sign_I[:, None] * _freed(rows, held))
+    group_I = np.searchsorted(ranks, rows.underlying_I[held]).astype(np.int64)
+    for item in range(len(closing.closable), len(names)):
+        base_KS[group_I[item]] -= loss_IS[item] * abs(quantity_I[item])  # The half that offsets the phantom.
     problem = CloseOut(
-        loss_IS=np.ascontiguousarray(-sign_I[:, None] * _freed(rows, held)),
-        group_I=np.searchsorted(ranks, rows.underlying_I[held]).astype(np.int64),
+        loss_IS=loss_IS,
+        group_I=group_I,
         base_KS=base_KS,
         weight=float(rows.maintenance_factor[0]),
         short_I=-sign_I * _short_rate(rows, held),

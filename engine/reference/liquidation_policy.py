@@ -46,6 +46,7 @@ class LiquidationPolicy:
     ``fruitless_rounds_max`` of them, or below ``backstop_at`` times maintenance margin, the book goes to the backstop.
     Closing pays ``liquidation_fee`` of the traded value, at most what is left above the bankruptcy price. What would
     stay of a position below ``dust`` (numeraire) is closed with it. ``trust`` is how far prices are believed.
+    ``hedges`` are linear perpetuals that may be sold or bought where taking off delta is cheaper than closing.
 
     What accounts of one input partition trade at the same time is bounded: of one instrument at most ``flow_max``
     (numeraire) of net forced flow on either side, by at most ``live_accounts_max`` accounts; 0: no bound. One account
@@ -69,6 +70,7 @@ class LiquidationPolicy:
     participation_ppm: int = 0
     margin_horizon_us: int = DAY_US
     trust: TrustPolicy = DEFAULT_TRUST
+    hedges: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.watch_buffer_ppm < PPM:
@@ -82,6 +84,8 @@ class LiquidationPolicy:
             raise InvalidReference("liquidation.fruitless_rounds_max", "must be at least 1")
         if not 0 <= self.backstop_at_ppm < PPM:
             raise InvalidReference("liquidation.backstop_at", "must lie in 0..1, 1 excluded")
+        if len(set(self.hedges)) != len(self.hedges):
+            raise InvalidReference("liquidation.hedges", "names an instrument twice")
         if not 0 <= self.liquidation_fee_ppm < PPM:
             raise InvalidReference("liquidation.liquidation_fee", "must lie in 0..1, 1 excluded")
         if not 0 <= self.participation_ppm <= PPM:

@@ -104,6 +104,7 @@ class LiquidationPolicyV1(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     participation: UnsignedDecimal = "0"
     margin_horizon_us: Micros = 86_400_000_000
     trust: TrustPolicyV1 = TrustPolicyV1()
+    hedges: Annotated[tuple[Identifier, ...], Meta(max_length=100)] = ()
 
 
 class JumpV1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -311,6 +311,7 @@ def _policy(terms: LiquidationPolicyV1) -> LiquidationPolicy:
         participation_ppm=to_ppm(terms.participation, "liquidation.participation"),
         margin_horizon_us=terms.margin_horizon_us,
         trust=_trust(terms.trust),
+        hedges=terms.hedges,
     )
 
 
