@@ -29,6 +29,8 @@ PATIENCE_SECONDS = 0.05
 BLOCK_MINUTES = 10
 """Minutes are released in blocks, so that every hop handles a few batches and not a hundred crumbs."""
 STALL_SECONDS_MAX = 120.0
+FIRST_START_SECONDS_MAX = 480.0
+"""The first start of a version compiles before it takes anything: one to three minutes on two busy cores."""
 PAUSE_SECONDS = 0.03
 LAG_PAUSE_SECONDS = 0.2
 SETTLED_CHECKS = 3
@@ -73,7 +75,7 @@ class Feeder:
             self._publisher.publish(record)
         self._publisher.flush()
         untaken = "the risk workers do not take the deposits"
-        self._wait(lambda: self._unread(("collateral",)) == 0, untaken, LAG_PAUSE_SECONDS)
+        self._wait(lambda: self._unread(("collateral",)) == 0, untaken, LAG_PAUSE_SECONDS, FIRST_START_SECONDS_MAX)
 
     def play(self, on_minute: Callable[[int], None]) -> None:
         """Publish every minute in turn; ``on_minute`` hears of each."""
@@ -145,12 +147,14 @@ class Feeder:
             self._publisher.publish(probe)
         self._asked = time.monotonic()
 
-    def _wait(self, condition: Callable[[], bool], complaint: str, pause_s: float) -> None:
-        deadline = time.monotonic() + STALL_SECONDS_MAX
+    def _wait(
+        self, condition: Callable[[], bool], complaint: str, pause_s: float, seconds_max: float = STALL_SECONDS_MAX
+    ) -> None:
+        deadline = time.monotonic() + seconds_max
         self._check()
         while not condition():
             if time.monotonic() > deadline:
-                raise DemoFailed(f"{complaint}: waited {STALL_SECONDS_MAX:g} s")
+                raise DemoFailed(f"{complaint}: waited {seconds_max:g} s")
             time.sleep(pause_s)
             self._check()
 
